@@ -1,0 +1,109 @@
+"""The go-plugin protocol in Python, both ends, for any gRPC contract.
+
+The plugin's side is a module's ``__main__``::
+
+    from doze_sdk.plugin import kernel
+
+    HANDSHAKE = kernel.Handshake(cookie_key="BASIC_PLUGIN", cookie_value="hello")
+
+
+    def register(server, broker):
+        from . import kv_pb2_grpc, service
+
+        kv_pb2_grpc.add_KVServicer_to_server(service.KV(), server)
+
+
+    kernel.serve(HANDSHAKE, versions={1: register})
+
+and the host's side drives it::
+
+    with kernel.launch(["./kv-plugin"], HANDSHAKE, versions={1}) as plugin:
+        stub = kv_pb2_grpc.KVStub(plugin.channel)
+
+Importing this package loads next to nothing, and `serve` imports gRPC only after it has seen the magic cookie.
+"""
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from . import protobuf as protobuf
+    from ._broker import Accepted as Accepted
+    from ._broker import Broker as Broker
+    from ._errors import BrokerError as BrokerError
+    from ._errors import CertificateError as CertificateError
+    from ._errors import ChecksumError as ChecksumError
+    from ._errors import CommandError as CommandError
+    from ._errors import HandshakeError as HandshakeError
+    from ._errors import IncompatibleVersionError as IncompatibleVersionError
+    from ._errors import PluginError as PluginError
+    from ._errors import PluginExitedError as PluginExitedError
+    from ._errors import ReattachError as ReattachError
+    from ._errors import ServeError as ServeError
+    from ._errors import StartTimeoutError as StartTimeoutError
+    from ._errors import SupervisorError as SupervisorError
+    from ._errors import UnsupportedPluginError as UnsupportedPluginError
+    from ._handshake import Handshake as Handshake
+    from ._hclog import TRACE as TRACE
+    from ._hclog import HclogHandler as HclogHandler
+    from ._hclog import LogLineParser as LogLineParser
+    from ._hclog import parse_log_line as parse_log_line
+    from ._launch import launch as launch
+    from ._plugin import Plugin as Plugin
+    from ._reattach import ReattachConfig as ReattachConfig
+    from ._reattach import reattach as reattach
+    from ._runner import ProcessRunner as ProcessRunner
+    from ._runner import Runner as Runner
+    from ._secure import SecureConfig as SecureConfig
+    from ._serve import serve as serve
+    from ._serve_test import TestServer as TestServer
+    from ._serve_test import serve_test as serve_test
+    from ._supervisor import Supervisor as Supervisor
+
+_HOME = {
+    "Accepted": "_broker",
+    "Broker": "_broker",
+    "BrokerError": "_errors",
+    "CertificateError": "_errors",
+    "ChecksumError": "_errors",
+    "CommandError": "_errors",
+    "Handshake": "_handshake",
+    "HandshakeError": "_errors",
+    "HclogHandler": "_hclog",
+    "IncompatibleVersionError": "_errors",
+    "LogLineParser": "_hclog",
+    "Plugin": "_plugin",
+    "PluginError": "_errors",
+    "PluginExitedError": "_errors",
+    "ProcessRunner": "_runner",
+    "ReattachConfig": "_reattach",
+    "ReattachError": "_errors",
+    "Runner": "_runner",
+    "SecureConfig": "_secure",
+    "ServeError": "_errors",
+    "StartTimeoutError": "_errors",
+    "Supervisor": "_supervisor",
+    "SupervisorError": "_errors",
+    "TRACE": "_hclog",
+    "TestServer": "_serve_test",
+    "UnsupportedPluginError": "_errors",
+    "launch": "_launch",
+    "parse_log_line": "_hclog",
+    "reattach": "_reattach",
+    "serve": "_serve",
+    "serve_test": "_serve_test",
+}
+
+__all__ = sorted([*_HOME, "protobuf"])  # noqa: PLE0605  (a list built from the table above, so that the two cannot differ)
+
+
+def __getattr__(name: str) -> object:
+    if name == "protobuf":
+        return __import__(f"{__name__}.protobuf", fromlist=["load"])
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value: object = getattr(__import__(f"{__name__}.{_HOME[name]}", fromlist=[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__
