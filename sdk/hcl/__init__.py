@@ -1,0 +1,1 @@
+"""The HCL language: parse, evaluate and decode native syntax with the host's own words and positions."""

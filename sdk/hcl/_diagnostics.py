@@ -1,0 +1,102 @@
+"""What can be wrong with a source, and the errors that carry it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from ._source import Range
+
+
+class Diagnostic(NamedTuple):
+    """One problem, with the words and the range that Go reports for it."""
+
+    summary: str
+    detail: str
+    #: What the problem is about.
+    subject: Range
+    #: The larger construct around the subject, if it helps to see it.
+    context: Range | None = None
+    #: True if the problem is only the echo of another one in the same list, such as an unusable value that is
+    #: unusable because evaluating it failed. The renderer for people leaves it out.
+    follows: bool = False
+    #: A sentence about what to do, which Go does not print.
+    hint: str | None = None
+
+    def __str__(self) -> str:
+        """`RANGE: SUMMARY; DETAIL`, the form of Go's `Diagnostic.Error()`."""
+        return f"{self.subject}: {self.summary}; {self.detail}"
+
+
+def plain(diagnostics: Iterable[Diagnostic]) -> str:
+    """All diagnostics, one per line, in Go's words."""
+    return "\n".join(map(str, diagnostics))
+
+
+def abridged(diagnostics: tuple[Diagnostic, ...]) -> str:
+    """The first diagnostic and the number of the others: the form of Go's `Diagnostics.Error()`."""
+    if not diagnostics:
+        return "no diagnostics"
+    if len(diagnostics) == 1:
+        return str(diagnostics[0])
+    return f"{diagnostics[0]}, and {len(diagnostics) - 1} other diagnostic(s)"
+
+
+def in_source_order(diagnostics: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
+    """Sort by position; diagnostics at the same place keep the order in which they were found."""
+    return tuple(sorted(diagnostics, key=lambda diagnostic: diagnostic.subject.start))
+
+
+class HCLError(Exception):
+    """The base of all errors of this package.
+
+    The text is what a Go plugin would answer; `diagnostics` holds every problem, in source order.
+    """
+
+    __module__ = "doze_sdk.hcl"
+
+    def __init__(self, message: str, diagnostics: tuple[Diagnostic, ...] = ()) -> None:
+        super().__init__(message)
+        self.diagnostics = diagnostics
+
+
+class ParseError(HCLError):
+    """The file is not valid HCL."""
+
+    __module__ = "doze_sdk.hcl"
+
+    def __init__(self, diagnostics: tuple[Diagnostic, ...]) -> None:
+        super().__init__("parsing config: " + plain(diagnostics), diagnostics)
+
+
+class BlockSelectionError(HCLError):
+    """A block of the wanted type has no label, or more than one."""
+
+    __module__ = "doze_sdk.hcl"
+
+    def __init__(self, diagnostics: tuple[Diagnostic, ...]) -> None:
+        super().__init__("reading config blocks: " + abridged(diagnostics), diagnostics)
+
+
+class BlockNotFoundError(HCLError):
+    """The file has no block of the wanted type with the wanted label."""
+
+    __module__ = "doze_sdk.hcl"
+
+    def __init__(self, block_type: str, label: str) -> None:
+        super().__init__(f'block {block_type} "{label}" not found in source')
+
+
+class VariablesError(HCLError):
+    """A variable is not a JSON value."""
+
+    __module__ = "doze_sdk.hcl"
+
+
+class EvaluationError(HCLError):
+    """An expression has no value."""
+
+    __module__ = "doze_sdk.hcl"
+
+    def __init__(self, diagnostics: tuple[Diagnostic, ...]) -> None:
+        super().__init__(plain(diagnostics), diagnostics)
