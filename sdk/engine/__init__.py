@@ -1,0 +1,169 @@
+"""The contract between doze and a module: `Driver`, its capabilities, the values they exchange, config classes.
+
+    from doze_sdk.engine import Config, Driver, attr
+
+    class Httpd(Config):
+        root: str = attr(doc="Folder to serve.")
+
+    class HttpdDriver(Driver[Httpd]):
+        type = "httpd"
+        config = Httpd
+        ...
+
+Names load at their first use, so a module pays for what it mentions: every command of the host starts every plugin.
+"""
+
+from __future__ import annotations
+
+from .._lazy import exports
+
+_HOME = {
+    "Action": "._records",
+    "Admin": "._capabilities",
+    "Advertised": "._capabilities",
+    "Attributer": "._capabilities",
+    "BUILTIN": "._version",
+    "BackendProvider": "._capabilities",
+    "CancelRegistry": "._proxy",
+    "CancelTarget": "._proxy",
+    "ConfigArg": "._description",
+    "ConfigBlock": "._description",
+    "ConfigDecoder": "._capabilities",
+    "ConnString": "._values",
+    "Converger": "._capabilities",
+    "Dep": "._values",
+    "Describer": "._capabilities",
+    "Description": "._description",
+    "Driver": "._driver",
+    "DriverError": "._errors",
+    "Endpoint": "._values",
+    "EngineError": "._errors",
+    "ErrorWriter": "._capabilities",
+    "ExactDots": "._version",
+    "Fetched": "._resolve",
+    "HealthChecker": "._capabilities",
+    "Hooked": "._capabilities",
+    "Instance": "._values",
+    "Inventory": "._capabilities",
+    "Lifecycle": "._capabilities",
+    "Lock": "._resolve",
+    "LockEntry": "._resolve",
+    "LockedError": "._errors",
+    "Mirror": "._resolve",
+    "NO_DATA_DIR": "._values",
+    "NO_SOCKET_DIR": "._values",
+    "NoMirror": "._resolve",
+    "Object": "._records",
+    "Pin": "._resolve",
+    "Platform": "._values",
+    "PortBinder": "._capabilities",
+    "Preamble": "._proxy",
+    "ProxyFilter": "._capabilities",
+    "ProxyOptions": "._proxy",
+    "Pruner": "._capabilities",
+    "RESERVED_TYPES": "._names",
+    "Ready": "._values",
+    "Resource": "._records",
+    "RestartSpec": "._records",
+    "Restartable": "._capabilities",
+    "SlowBooter": "._capabilities",
+    "SpawnPlan": "._values",
+    "SpawnSpec": "._values",
+    "TemplateError": "._errors",
+    "Templater": "._capabilities",
+    "Toolchain": "._values",
+    "ToolchainError": "._errors",
+    "Version": "._version",
+    "VersionError": "._errors",
+    "Versionless": "._capabilities",
+    "capabilities": "._capabilities",
+    "clear_stale_lock": "._stale_lock",
+    "clone_template_dir": "._template",
+    "ensure_template_dir": "._template",
+    "exact_dots": "._version",
+    "hash_of": "._hash",
+    "name_problem": "._names",
+    "require_version": "._version",
+    "require_version_below": "._version",
+    "resolve_via": "._resolve",
+}
+
+__all__ = sorted(_HOME)  # noqa: PLE0605 - the table is the list; TYPE_CHECKING below names each for type checkers
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ._capabilities import (
+        Admin as Admin,
+        Advertised as Advertised,
+        Attributer as Attributer,
+        BackendProvider as BackendProvider,
+        ConfigDecoder as ConfigDecoder,
+        Converger as Converger,
+        Describer as Describer,
+        ErrorWriter as ErrorWriter,
+        HealthChecker as HealthChecker,
+        Hooked as Hooked,
+        Inventory as Inventory,
+        Lifecycle as Lifecycle,
+        PortBinder as PortBinder,
+        ProxyFilter as ProxyFilter,
+        Pruner as Pruner,
+        Restartable as Restartable,
+        SlowBooter as SlowBooter,
+        Templater as Templater,
+        Versionless as Versionless,
+        capabilities as capabilities,
+    )
+    from ._description import ConfigArg as ConfigArg, ConfigBlock as ConfigBlock, Description as Description
+    from ._driver import Driver as Driver
+    from ._errors import (
+        DriverError as DriverError,
+        EngineError as EngineError,
+        LockedError as LockedError,
+        TemplateError as TemplateError,
+        ToolchainError as ToolchainError,
+        VersionError as VersionError,
+    )
+    from ._hash import hash_of as hash_of
+    from ._names import RESERVED_TYPES as RESERVED_TYPES, name_problem as name_problem
+    from ._proxy import (
+        CancelRegistry as CancelRegistry,
+        CancelTarget as CancelTarget,
+        Preamble as Preamble,
+        ProxyOptions as ProxyOptions,
+    )
+    from ._records import Action as Action, Object as Object, Resource as Resource, RestartSpec as RestartSpec
+    from ._resolve import (
+        Fetched as Fetched,
+        Lock as Lock,
+        LockEntry as LockEntry,
+        Mirror as Mirror,
+        NoMirror as NoMirror,
+        Pin as Pin,
+        resolve_via as resolve_via,
+    )
+    from ._stale_lock import clear_stale_lock as clear_stale_lock
+    from ._template import clone_template_dir as clone_template_dir, ensure_template_dir as ensure_template_dir
+    from ._values import (
+        NO_DATA_DIR as NO_DATA_DIR,
+        NO_SOCKET_DIR as NO_SOCKET_DIR,
+        ConnString as ConnString,
+        Dep as Dep,
+        Endpoint as Endpoint,
+        Instance as Instance,
+        Platform as Platform,
+        Ready as Ready,
+        SpawnPlan as SpawnPlan,
+        SpawnSpec as SpawnSpec,
+        Toolchain as Toolchain,
+    )
+    from ._version import (
+        BUILTIN as BUILTIN,
+        ExactDots as ExactDots,
+        Version as Version,
+        exact_dots as exact_dots,
+        require_version as require_version,
+        require_version_below as require_version_below,
+    )
+
+__getattr__, __dir__ = exports(__name__, _HOME)

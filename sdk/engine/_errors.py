@@ -1,0 +1,39 @@
+"""What goes wrong in the contract, by what the reader can do about it."""
+
+from __future__ import annotations
+
+
+class EngineError(Exception):
+    """Base of the errors that this package raises on purpose; the text is a sentence for the person at the terminal."""
+
+    __module__ = "doze_sdk.engine"
+
+
+class DriverError(EngineError):
+    """A driver class that cannot work: the author changes the class."""
+
+    __module__ = "doze_sdk.engine"
+
+
+class VersionError(EngineError):
+    """A setting that the declared engine version does not have: the user changes the config."""
+
+    __module__ = "doze_sdk.engine"
+
+
+class ToolchainError(EngineError):
+    """An engine's binaries that cannot be found, fetched or trusted."""
+
+    __module__ = "doze_sdk.engine"
+
+
+class LockedError(EngineError):
+    """A lock file whose owner is alive: the engine already runs on this data."""
+
+    __module__ = "doze_sdk.engine"
+
+
+class TemplateError(EngineError):
+    """A template data directory that cannot be made or cloned."""
+
+    __module__ = "doze_sdk.engine"

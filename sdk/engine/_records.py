@@ -1,0 +1,69 @@
+"""Values of the optional capabilities; modules that do not use them do not load them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RestartSpec:
+    """What the host does when an instance's process ends by itself.
+
+    Attributes:
+        policy: ``no``, ``on_failure`` (non-zero exit or signal) or ``always``.
+        backoff: the first delay; it doubles with each attempt, at most 30 s. Zero means 1 s.
+        max_retries: 0 never restarts.
+
+    """
+
+    policy: Literal["no", "on_failure", "always"] = "no"
+    backoff: timedelta = timedelta(0)
+    max_retries: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Object:
+    """Something that a config declares inside an engine: a role, a queue, a bucket.
+
+    Attributes:
+        kind: with `name`, the identity.
+        hash: of its definition (`hash_of`); a change shows as an update in a plan.
+
+    """
+
+    kind: str
+    name: str
+    hash: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resource:
+    """Something that exists in a running engine, for dashboards."""
+
+    kind: str
+    name: str
+    status: str = ""
+    info: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Action:
+    """Something that a dashboard can do to a resource.
+
+    Attributes:
+        kind: the kind of resource that it applies to; empty for the instance itself.
+        destructive: whether to ask first.
+        input_hint: what to ask for; empty when the action takes no input.
+
+    """
+
+    id: str
+    label: str
+    kind: str = ""
+    destructive: bool = False
+    input_hint: str = ""
