@@ -73,6 +73,18 @@ class BrokerError(PluginError):
     """A brokered connection could not be made within its time limit."""
 
 
+class TransportError(PluginError):
+    """The connection between host and plugin broke, or could not be made: TLS, multiplexing, or the sockets below."""
+
+
+class PeerRefusedError(TransportError):
+    """Who connected is not the peer: it has no certificate, another one, or did not speak TLS in time."""
+
+
+class MissingExtraError(PluginError):
+    """A feature was asked for whose package is not installed. Install the extra that the message names."""
+
+
 class SupervisorError(PluginError):
     """A supervised plugin cannot be kept running."""
 
