@@ -1,0 +1,1 @@
+"""Generated from dozeplugin_v1.proto by `make proto`."""
