@@ -17,11 +17,11 @@ non-blocking sockets, TLS through `ssl.MemoryBIO`. Plain mode needs no relay.
 from __future__ import annotations
 
 import socket
-import ssl
 from collections.abc import Callable
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Final
+
+from ._tls import TLSContexts
 
 #: Options for every grpcio server behind a `Backend`: pre-connected connections must survive until a peer needs them.
 SERVER_OPTIONS: Final[tuple[tuple[str, int], ...]] = (
@@ -33,14 +33,6 @@ CHANNEL_OPTIONS: Final[tuple[tuple[str, int | str], ...]] = (
     ("grpc.use_local_subchannel_pool", 1),
     ("grpc.default_authority", "localhost"),
 )
-
-
-@dataclass(frozen=True, slots=True)
-class TLSContexts:
-    """The two roles of this process: `server` for accepted connections, `client` for dialled ones. See `_tls.contexts`."""
-
-    server: ssl.SSLContext
-    client: ssl.SSLContext
 
 
 class Backend:
