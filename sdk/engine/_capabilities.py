@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
     from ..hcl import Body, Context
+    from ._decoding import DecodeRequest
     from ._description import Description
     from ._driver import Driver
     from ._proxy import CancelRegistry, Preamble, ProxyOptions
@@ -236,6 +237,15 @@ class Advertised(ABC):
     @abstractmethod
     def advertised(self) -> frozenset[str]:
         """The strings of the plugin's `Capabilities` answer."""
+
+    @abstractmethod
+    def decode(self, request: DecodeRequest) -> object:
+        """Have the plugin decode a block; the result is the spec as the plugin wrote it.
+
+        Raises:
+            EngineError: with the plugin's words.
+
+        """
 
 
 # The strings of the wire in the order of doze's contract. `spawner` is implied: every driver has plan().

@@ -31,11 +31,14 @@ class Driver(ABC, Generic[S]):
         type: the block keyword, ``[a-z][a-z0-9_]*`` and none of `RESERVED_TYPES`.
         config: the config class that describes the block. A driver that decodes by hand (`ConfigDecoder`) or takes no
             arguments has none.
+        functions: whether blocks may call the host's functions (`upper`, `join`, …). A Go module's blocks cannot, so a
+            config that does is tied to this module.
 
     """
 
     type: ClassVar[str]
     config: ClassVar[ConfigClass | None] = None
+    functions: ClassVar[bool] = False
 
     def __init_subclass__(cls, **kwargs: object) -> None:
         super().__init_subclass__(**kwargs)

@@ -37,3 +37,21 @@ class TemplateError(EngineError):
     """A template data directory that cannot be made or cloned."""
 
     __module__ = "doze_sdk.engine"
+
+
+class ConfigClassError(DriverError):
+    """A config class that cannot work: the author changes the class. The text names the class and the field."""
+
+    __module__ = "doze_sdk.engine"
+
+
+class DurationError(EngineError):
+    """A text that is no duration; the words are Go's."""
+
+    __module__ = "doze_sdk.engine"
+
+
+class SpecError(EngineError):
+    """A spec that has no serialised form, or bytes that hold none."""
+
+    __module__ = "doze_sdk.engine"

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+RestartPolicy = Literal["no", "on_failure", "always"]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RestartSpec:
@@ -21,7 +23,7 @@ class RestartSpec:
 
     """
 
-    policy: Literal["no", "on_failure", "always"] = "no"
+    policy: RestartPolicy = "no"
     backoff: timedelta = timedelta(0)
     max_retries: int = 0
 

@@ -64,6 +64,11 @@ class Lock:
         self._pins[engine, spec] = self._recorded[engine, spec] = pin
 
     @property
+    def entries(self) -> tuple[LockEntry, ...]:
+        """All rows, those that came and those that were recorded."""
+        return tuple(LockEntry(engine=e, spec=s, pin=pin) for (e, s), pin in self._pins.items())
+
+    @property
     def recorded(self) -> tuple[LockEntry, ...]:
         """The rows that this call recorded, in order."""
         return tuple(LockEntry(engine=e, spec=s, pin=pin) for (e, s), pin in self._recorded.items())

@@ -191,6 +191,7 @@ class Ready:
             matches a line of the last 200).
         target: URL, address, path, command or expression.
         timeout: of a single probe.
+        retries: 0 stands for as many as make a budget of 30 s; after construction it is never 0.
 
     """
 
@@ -198,7 +199,11 @@ class Ready:
     target: str
     interval: timedelta = timedelta(milliseconds=50)
     timeout: timedelta = timedelta(seconds=3)
-    retries: int = 600
+    retries: int = 0
+
+    def __post_init__(self) -> None:
+        if not self.retries and self.interval:
+            object.__setattr__(self, "retries", -(timedelta(seconds=-30) // self.interval))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,36 @@
+"""Modules as go-plugin processes: `serve` on the module's side, `launch` on the other.
+
+    from doze_sdk.plugin import serve
+
+    serve("httpd.driver:Driver")
+
+`doze_sdk.plugin.kernel` is the same for any other gRPC contract of a go-plugin host.
+"""
+
+from __future__ import annotations
+
+from .._lazy import exports
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ._contract import HANDSHAKE as HANDSHAKE, PROTOCOL_VERSION as PROTOCOL_VERSION
+    from ._describe import description_of as description_of
+    from ._entry import load_driver as load_driver
+    from ._remote import RemoteDriver as RemoteDriver, RemoteError as RemoteError, launch as launch
+    from ._serve import self_command as self_command, serve as serve
+
+_HOME = {
+    "HANDSHAKE": "._contract",
+    "PROTOCOL_VERSION": "._contract",
+    "RemoteDriver": "._remote",
+    "RemoteError": "._remote",
+    "description_of": "._describe",
+    "launch": "._remote",
+    "load_driver": "._entry",
+    "self_command": "._serve",
+    "serve": "._serve",
+}
+
+__all__ = sorted(_HOME)  # noqa: PLE0605 - the table is the list
+
+__getattr__, __dir__ = exports(__name__, _HOME)

@@ -1,0 +1,11 @@
+"""The constants by which a doze host and its modules find each other."""
+
+from __future__ import annotations
+
+from .kernel import Handshake
+
+PROTOCOL_VERSION = 1
+"""The version of the plugin protocol that this SDK speaks: in the handshake, in the module index, in every check."""
+
+HANDSHAKE = Handshake(cookie_key="DOZE_PLUGIN", cookie_value="engine")
+"""doze's magic cookie."""

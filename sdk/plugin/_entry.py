@@ -1,0 +1,103 @@
+"""Where a module's driver is: the `"package.module:Class"` that `serve` takes."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from typing import TYPE_CHECKING
+
+from ..engine import ConfigDecoder, Driver, DriverError
+from ._failure import describe_failure
+
+if TYPE_CHECKING:
+    from typing import TypeAlias
+
+AnyDriver: TypeAlias = "Driver[object]"
+
+
+def load_driver(entry: str | AnyDriver | type[AnyDriver]) -> AnyDriver:
+    """Import and construct the driver that *entry* names; an instance is given back as it is.
+
+    Raises:
+        DriverError: it cannot be imported, is not there, is no `Driver`, is abstract, or its spec cannot be
+            serialised. The text has the author's file and line.
+
+    """
+    target = _imported(entry) if isinstance(entry, str) else entry
+    driver = _constructed(target, entry) if isinstance(target, type) else target
+    if not isinstance(driver, Driver):
+        raise DriverError(f"driver {entry!r}: expected a Driver, got {type(driver).__name__}")
+    if not hasattr(driver, "type"):
+        raise DriverError(
+            f'driver {_named(entry)}: it has no type; give the class a `type = "…"`, the block\'s keyword'
+        )
+    _check_spec(driver, entry)
+    return driver
+
+
+def package_root(entry: object) -> str | None:
+    """Return the folder of the top-level package that the driver lives in, or None when it is a lone file."""
+    module = entry.partition(":")[0] if isinstance(entry, str) else type(entry).__module__
+    package = sys.modules.get(module.partition(".")[0])
+    paths = getattr(package, "__path__", None)
+    return os.path.abspath(next(iter(paths))) if paths else None  # noqa: PTH100 - see _failure
+
+
+def _imported(entry: str) -> object:
+    module_name, colon, attribute = entry.partition(":")
+    if not (module_name and colon and attribute):
+        raise DriverError(f'driver {entry!r}: expected "package.module:Class"')
+    try:
+        module = importlib.import_module(module_name)
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - importing runs the author's code, which may raise anything
+        raise DriverError(
+            f"driver {entry} cannot be imported: {describe_failure(error, package_root(entry))}"
+        ) from error
+    try:
+        value: object = getattr(module, attribute)
+    except AttributeError:
+        raise DriverError(
+            f"driver {entry}: module {module_name!r} has no {attribute!r}{_near(attribute, module)}"
+        ) from None
+    return value
+
+
+def _near(attribute: str, module: object) -> str:
+    import difflib
+
+    close = difflib.get_close_matches(attribute, vars(module), n=1)
+    return f" (did you mean {close[0]!r}?)" if close else ""
+
+
+def _constructed(target: type[object], entry: object) -> object:
+    if not issubclass(target, Driver):
+        raise DriverError(f"driver {_named(entry)} is no subclass of doze_sdk.engine.Driver")
+    missing = sorted(getattr(target, "__abstractmethods__", ()))
+    if missing:
+        raise DriverError(f"driver {_named(entry)} lacks {', '.join(f'{name}()' for name in missing)}")
+    try:
+        return target()
+    except Exception as error:  # noqa: BLE001 - the author's constructor may raise anything
+        root = package_root(entry)
+        raise DriverError(f"driver {_named(entry)} cannot be constructed: {describe_failure(error, root)}") from error
+
+
+def _check_spec(driver: AnyDriver, entry: object) -> None:
+    if not isinstance(driver, ConfigDecoder):
+        return
+    from ..engine import check_spec_type
+
+    spec_type = getattr(driver, "spec_type", None)
+    if spec_type is None:
+        raise DriverError(
+            f"driver {_named(entry)} decodes by hand and names no spec_type; set it to the class it returns"
+        )
+    check_spec_type(spec_type)
+
+
+def _named(entry: object) -> str:
+    if isinstance(entry, str):
+        return entry
+    target = entry if isinstance(entry, type) else type(entry)
+    return f"{target.__module__}:{target.__qualname__}"

@@ -1,0 +1,100 @@
+"""The Engine service on a gRPC server: which method answers which call, and what becomes of an exception."""
+
+from __future__ import annotations
+
+import logging
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import grpc
+
+from ..engine import Driver, DriverError, EngineError
+from ..hcl import HCLError, render
+from ._entry import load_driver, package_root
+from ._failure import LIMIT, describe_failure
+from ._methods import METHODS, SERVICE
+from ._proto import dozeplugin_v1_pb2 as pb
+from ._service import EngineService, PreconditionError, holds_anything
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import NoReturn, TypeAlias
+
+    from google.protobuf.message import Message
+
+    Answer: TypeAlias = Callable[[Message], Message]
+
+_log = logging.getLogger("doze_sdk.plugin")
+_WORD = re.compile(r"(?<=[a-z])(?=[A-Z])")
+
+
+def register(server: grpc.Server, entry: str | Driver[object]) -> None:
+    """Add the Engine service of the driver that *entry* names.
+
+    A driver that cannot be loaded is served all the same: the host would report a plugin that exits as "unknown engine"
+    and nothing more, while the answer to DecodeConfig reaches the user word for word.
+    """
+    try:
+        answers = _answers_of(EngineService(load_driver(entry)))
+    except DriverError as error:
+        _log.exception("the driver cannot be served")
+        answers = _answers_without_a_driver(error)
+    root = package_root(entry)
+    handlers = {
+        name: grpc.unary_unary_rpc_method_handler(
+            _guarded(name, answers[name], root),
+            request_deserializer=request.FromString,
+            response_serializer=response.SerializeToString,
+        )
+        for name, (request, response) in METHODS.items()
+    }
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
+
+
+def _answers_of(service: EngineService) -> dict[str, Answer]:
+    return {name: getattr(service, _WORD.sub("_", name).lower()) for name in METHODS}
+
+
+def _answers_without_a_driver(error: DriverError) -> dict[str, Answer]:
+    def refuse(_request: Message) -> NoReturn:
+        raise error
+
+    def provisioned(request: Message) -> Message:
+        assert isinstance(request, pb.ProvisionedRequest)  # noqa: S101 - the table of methods pairs them
+        return pb.ProvisionedResponse(provisioned=holds_anything(Path(request.data_dir)))
+
+    harmless: dict[str, Answer] = {
+        "Type": lambda _: pb.TypeResponse(),
+        "Capabilities": lambda _: pb.CapabilitiesResponse(),
+        "ConnString": lambda _: pb.ConnStringResponse(),
+        "Supervised": lambda _: pb.SupervisedResponse(),
+        "Provisioned": provisioned,
+    }
+    return {name: harmless.get(name, refuse) for name in METHODS}
+
+
+def _guarded(name: str, answer: Answer, root: str | None) -> Callable[[Message, grpc.ServicerContext], Message]:
+    def handle(request: Message, context: grpc.ServicerContext) -> Message:
+        try:
+            return answer(request)
+        except HCLError as error:
+            context.abort(grpc.StatusCode.INVALID_ARGUMENT, _limited(render(error)))
+        except PreconditionError as error:
+            context.abort(grpc.StatusCode.FAILED_PRECONDITION, str(error))
+        except DriverError as error:
+            context.abort(grpc.StatusCode.FAILED_PRECONDITION, _limited(str(error)))
+        except Exception as error:  # noqa: BLE001 - the boundary to the author's code, which may raise anything
+            _log.error("%s failed", name, exc_info=error, extra={"rpc": name})
+            context.abort(_code(error), describe_failure(error, root))
+        raise AssertionError("unreachable: abort() raises")
+
+    return handle
+
+
+def _code(error: Exception) -> grpc.StatusCode:
+    return grpc.StatusCode.FAILED_PRECONDITION if isinstance(error, EngineError) else grpc.StatusCode.UNKNOWN
+
+
+def _limited(text: str) -> str:
+    return text if len(text) <= LIMIT else text[:LIMIT] + " …"

@@ -1,0 +1,112 @@
+"""A module's `__main__`: the hidden modes, `__describe`, and the plugin itself."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import grpc
+
+    from ..engine import Driver
+    from .kernel import Broker
+
+# Set once `serve` runs: this process then is the module, and can be started again by its own command.
+_serving = False
+
+
+def serve(driver: str | Driver[object], *, modes: Mapping[str, str] | None = None) -> None:
+    """Serve *driver* to the doze host that started this process; the last call of a module's `__main__`.
+
+        from doze_sdk.plugin import serve
+
+        serve("httpd.driver:Driver", modes={"__serve": "httpd.server:main"})
+
+    Neither gRPC nor the driver is imported before the host's magic cookie was seen, so naming the driver is cheaper
+    than passing it. Run by hand, the process says that it is a plugin and exits with code 1.
+
+    Args:
+        driver: ``"package.module:Class"``, or a driver.
+        modes: functions to run instead, by the first argument of the command line, as ``"package.module:function"``.
+            The function is called with the list of further arguments; an int that it returns is the exit code. A module
+            that is its own engine starts itself this way (`self_command`).
+
+    """
+    global _serving  # noqa: PLW0603 - a process is a module's or it is not
+    _serving = True
+    mode = sys.argv[1] if len(sys.argv) > 1 else ""
+    if modes and mode in modes:
+        raise SystemExit(_run_mode(modes[mode], sys.argv[2:]))
+    if mode == "__describe":
+        from ._describe import print_description
+
+        raise SystemExit(print_description(driver))
+    _serve_plugin(driver)
+
+
+def _serve_plugin(driver: str | Driver[object]) -> None:
+    from . import kernel
+    from ._contract import HANDSHAKE, PROTOCOL_VERSION
+
+    def register(server: grpc.Server, _broker: Broker) -> None:
+        from . import _handlers, _logfile
+
+        _logfile.install(_module_name(driver))
+        _handlers.register(server, driver)
+
+    kernel.serve(HANDSHAKE, versions={PROTOCOL_VERSION: register}, max_workers=32)
+
+
+def _module_name(driver: str | Driver[object]) -> str:
+    return driver.partition(":")[0].partition(".")[0] if isinstance(driver, str) else driver.type
+
+
+def _run_mode(target: str, arguments: list[str]) -> int:
+    import importlib
+
+    module, _, function = target.partition(":")
+    try:
+        code = getattr(importlib.import_module(module), function)(arguments)
+    except Exception:  # noqa: BLE001 - the author's server may end with anything; the person at the terminal needs all of it
+        import traceback
+
+        traceback.print_exc()
+        return 1
+    return code if isinstance(code, int) else 0
+
+
+def self_command(*arguments: str, package: str | None = None) -> tuple[str, tuple[str, ...]]:
+    """Return the program and arguments that start this module again with *arguments*, for a plan's `bin` and `args`.
+
+    In a served plugin that is the command by which the host started it. Elsewhere, for instance in a test that runs the
+    driver in process, it is ``python -m <package>``.
+
+    Args:
+        package: the module's package, usually ``__package__``.
+
+    Raises:
+        DriverError: this process is not the module, and no package was named.
+
+    """
+    if not _serving:
+        return sys.executable, ("-m", _package(package), *arguments)
+    main = sys.modules["__main__"].__spec__
+    if main is not None:
+        return sys.executable, ("-m", main.name.removesuffix(".__main__"), *arguments)
+    script = os.path.abspath(sys.argv[0])  # noqa: PTH100 - pathlib is not loaded here
+    if os.access(script, os.X_OK):
+        return script, arguments
+    return sys.executable, (script, *arguments)
+
+
+def _package(package: str | None) -> str:
+    from ..engine import DriverError
+
+    if not package:
+        raise DriverError(
+            "self_command(): this process is not the module; name its package: self_command(…, package=__package__)"
+        )
+    return package.partition(".")[0]
