@@ -66,7 +66,9 @@ _HOME = {
     "Resource": "._records",
     "RestartSpec": "._records",
     "Restartable": "._capabilities",
+    "SOCKET_PATH_LIMIT": "._socket_path",
     "SlowBooter": "._capabilities",
+    "SocketPathError": "._errors",
     "SpawnPlan": "._values",
     "SpawnSpec": "._values",
     "TemplateError": "._errors",
@@ -77,6 +79,7 @@ _HOME = {
     "VersionError": "._errors",
     "Versionless": "._capabilities",
     "capabilities": "._capabilities",
+    "check_socket_path": "._socket_path",
     "clear_stale_lock": "._stale_lock",
     "clone_template_dir": "._template",
     "ensure_template_dir": "._template",
@@ -120,6 +123,7 @@ if TYPE_CHECKING:
         DriverError as DriverError,
         EngineError as EngineError,
         LockedError as LockedError,
+        SocketPathError as SocketPathError,
         TemplateError as TemplateError,
         ToolchainError as ToolchainError,
         VersionError as VersionError,
@@ -142,6 +146,7 @@ if TYPE_CHECKING:
         Pin as Pin,
         resolve_via as resolve_via,
     )
+    from ._socket_path import SOCKET_PATH_LIMIT as SOCKET_PATH_LIMIT, check_socket_path as check_socket_path
     from ._stale_lock import clear_stale_lock as clear_stale_lock
     from ._template import clone_template_dir as clone_template_dir, ensure_template_dir as ensure_template_dir
     from ._values import (

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pathlib import Path
+
 
 class EngineError(Exception):
     """Base of the errors that this package raises on purpose; the text is a sentence for the person at the terminal."""
@@ -55,3 +59,22 @@ class SpecError(EngineError):
     """A spec that has no serialised form, or bytes that hold none."""
 
     __module__ = "doze_sdk.engine"
+
+
+class SocketPathError(EngineError):
+    """A path too long for a unix socket on this system.
+
+    Attributes:
+        length: of the path, in bytes.
+        limit: what the system allows, in bytes.
+
+    """
+
+    __module__ = "doze_sdk.engine"
+
+    def __init__(self, path: Path, length: int, limit: int) -> None:
+        self.path, self.length, self.limit = path, length, limit
+        super().__init__(
+            f"the socket path is {length} bytes, this system allows {limit}: {path}; "
+            "shorten DOZE_HOME, the project folder's name or the instance's name"
+        )
