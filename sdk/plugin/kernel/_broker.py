@@ -1,47 +1,344 @@
-"""Further connections between a host and its plugin, in either direction, under numbers that both know."""
+"""Further connections between a host and its plugin, in either direction, under numbers that both know.
+
+The numbers travel in messages of the contract; the broker's own stream, ``plugin.GRPCBroker/StartStream``, tells where each one
+is accepted.
+"""
 
 from __future__ import annotations
 
+import collections
+import itertools
+import threading
+import time
+
+import grpc
+
+from . import _codec
+from ._codec import ConnInfo, Knock
+from ._errors import BrokerError
+from ._listener import Address
+from ._server import ServerGroup, serving
+from ._threads import STREAM_THREADS
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from typing import Final
 
-    import grpc
+    from ._wiring import Opened, Wiring
+
+STREAM: Final = "/plugin.GRPCBroker/StartStream"
+
+PATIENCE: Final = 5.0
+"""Seconds that go-plugin waits for the other side, and that it remembers what nobody has asked for yet."""
+
+_MOST_UNCLAIMED = 1024  # so that a peer that sends without end cannot fill the memory within PATIENCE
 
 
 class Accepted:
     """A server on a brokered connection, as made by `Broker.accept`."""
 
-    service_id: int
+    def __init__(self, service_id: int, group: ServerGroup, opened: Opened, forget: Callable[[int], object]) -> None:
+        self.service_id: Final = service_id
+        self._group = group
+        self._opened = opened
+        self._forget = forget
 
     def stop(self, *, grace: float | None = None) -> None:
-        """Stop the server; calls in flight have `grace` seconds."""
-        raise NotImplementedError
+        """Accept no more connections; calls in flight have `grace` seconds. Harmless when repeated."""
+        self._forget(self.service_id)
+        self._opened.close()
+        self._group.stop(grace)
+
+    def info(self) -> ConnInfo | None:
+        """Where to connect to; None inside a multiplexed connection."""
+        address = self._opened.address
+        return None if address is None else ConnInfo(self.service_id, *address)
+
+    def expect(self) -> None:
+        """Take the next multiplexed connection."""
+        self._opened.expect()
 
 
 class Broker:
-    """Makes brokered connections: one side accepts a number and sends it in a message of its own, the other dials it."""
+    """Makes brokered connections: one side accepts a number and sends it to the other, which dials it.
+
+    Both sides of a plugin have one. Its methods may be called from any thread.
+    """
+
+    def __init__(
+        self,
+        wiring: Wiring,
+        *,
+        to_peer: Callable[[Address], Address] | None = None,
+        from_peer: Callable[[Address], Address] | None = None,
+    ) -> None:
+        self._wiring = wiring
+        self._to_peer = to_peer
+        self._from_peer = from_peer
+        self._ids = itertools.count(1)
+        self._condition = threading.Condition()
+        self._outgoing: collections.deque[ConnInfo] = collections.deque()
+        self._infos: dict[int, tuple[ConnInfo, float]] = {}
+        self._knocks: dict[int, float] = {}
+        self._accepted: dict[int, Accepted] = {}
+        self._streams = 0
+        self._closed = False
 
     def next_id(self) -> int:
         """Return a number that this side has not used yet. Each side counts for itself, from 1."""
-        raise NotImplementedError
+        return next(self._ids)
 
-    def accept(self, service_id: int, register: Callable[[grpc.Server], object], *, max_workers: int = 10) -> Accepted:
-        """Serve what `register` adds to the server to whoever dials `service_id` on the other side; return at once."""
-        raise NotImplementedError
+    def accept(
+        self,
+        service_id: int,
+        register: Callable[[grpc.Server], object],
+        *,
+        max_workers: int = 64,
+        options: Sequence[tuple[str, object]] = (),
+    ) -> Accepted:
+        """Serve what `register` adds to the server to whoever dials `service_id` on the other side; return at once.
+
+        Raises
+        ------
+        BrokerError
+            The number is in use, or the broker is closed.
+        """
+        with self._condition:
+            self._check_open(f"accept connection {service_id}")
+            if service_id in self._accepted:
+                raise BrokerError(f"cannot accept connection {service_id}: it is being accepted already; use next_id()")
+        group = ServerGroup(serving(register), max_workers=max_workers, options=options)
+        accepted = Accepted(service_id, group, self._wiring.open(group), self._forget)
+        with self._condition:
+            self._accepted[service_id] = accepted
+            knocked = self._knocks.pop(service_id, 0.0)
+        if (info := accepted.info()) is not None:
+            self._send(self._translated(info, self._to_peer))
+        elif knocked > time.monotonic() - PATIENCE:
+            self._welcome(accepted)
+        return accepted
 
     def dial(
-        self, service_id: int, *, timeout: float = 5.0, options: Sequence[tuple[str, object]] = ()
+        self, service_id: int, *, timeout: float = PATIENCE, options: Sequence[tuple[str, object]] = ()
     ) -> grpc.Channel:
-        """Connect to what the other side accepts under `service_id`.
+        """Connect to what the other side accepts under `service_id`. Close the channel when it is not needed any more.
 
         Raises
         ------
         BrokerError
             The other side has not accepted that number within `timeout` seconds, or refused it.
         """
-        raise NotImplementedError
+        if self._wiring.multiplexed:
+            return self._dial_multiplexed(service_id, timeout, options)
+        info = self._wait_for_info(service_id, timeout)
+        if info.network not in {"unix", "tcp"}:
+            raise BrokerError(
+                f"cannot dial connection {service_id}: the other side offers it on {info.network!r} {info.address!r}; "
+                "expected 'unix' or 'tcp'"
+            )
+        info = self._translated(info, self._from_peer)
+        return self._wiring.dial(Address(info.network, info.address), options)
 
     def close(self) -> None:
-        """Stop every server that was accepted here and wake whoever waits."""
-        raise NotImplementedError
+        """Stop every server that was accepted here, and wake whoever waits. Harmless when repeated."""
+        with self._condition:
+            self._closed = True
+            accepted = list(self._accepted.values())
+            self._condition.notify_all()
+        for server in accepted:
+            server.stop()
+
+    @property
+    def connected(self) -> bool:
+        """Whether the other side's stream is open."""
+        return self._streams > 0
+
+    def handler(self) -> grpc.GenericRpcHandler:
+        """The plugin's end of the stream, as a gRPC service."""
+        return grpc.method_handlers_generic_handler(
+            "plugin.GRPCBroker",
+            {
+                "StartStream": grpc.stream_stream_rpc_method_handler(
+                    _StartStream(self),
+                    request_deserializer=_codec.decode_conn_info,
+                    response_serializer=_codec.encode_conn_info,
+                ),
+            },
+        )
+
+    def start_stream(self, channel: grpc.Channel) -> Callable[[], None]:
+        """Open the host's end of the stream; return what ends it."""
+        call = channel.stream_stream(
+            STREAM, request_serializer=_codec.encode_conn_info, response_deserializer=_codec.decode_conn_info
+        )(self.outgoing(lambda: True))
+        self._start_receiving(call)
+
+        def cancel() -> None:
+            call.cancel()
+
+        return cancel
+
+    def receive(self, infos: Iterable[ConnInfo]) -> None:
+        """Take what the other side says until its stream ends."""
+        with self._condition:
+            self._streams += 1
+        try:
+            for info in infos:
+                self._take(info)
+        except grpc.RpcError:
+            pass  # the stream ends with the connection
+        finally:
+            with self._condition:
+                self._streams -= 1
+                self._condition.notify_all()
+
+    def outgoing(self, active: Callable[[], bool]) -> Iterator[ConnInfo]:
+        """Yield what this side has to say, while `active`."""
+        while True:
+            with self._condition:
+                self._condition.wait_for(lambda: self._outgoing or self._closed or not active())
+                if not active() or not self._outgoing:
+                    return
+                info = self._outgoing.popleft()
+            yield info
+
+    def wake(self) -> None:
+        with self._condition:
+            self._condition.notify_all()
+
+    def _start_receiving(self, infos: Iterable[ConnInfo]) -> None:
+        threading.Thread(target=self.receive, args=(infos,), name="go-plugin-broker", daemon=True).start()
+
+    def _take(self, info: ConnInfo) -> None:
+        if info.knock is not None and info.knock.knock and not info.knock.ack:
+            self._take_knock(info.service_id)
+            return
+        now = time.monotonic()
+        with self._condition:
+            self._drop_unclaimed(now)
+            self._infos[info.service_id] = (info, now)
+            self._condition.notify_all()
+
+    def _take_knock(self, service_id: int) -> None:
+        with self._condition:
+            accepted = self._accepted.get(service_id)
+            if accepted is None:
+                self._drop_unclaimed(time.monotonic())
+                self._knocks[service_id] = time.monotonic()
+                return
+        self._welcome(accepted)
+
+    def _welcome(self, accepted: Accepted) -> None:
+        accepted.expect()
+        self._send(ConnInfo(accepted.service_id, knock=Knock(knock=True, ack=True)))
+
+    def _drop_unclaimed(self, now: float) -> None:
+        for service_id, (_, arrived) in list(self._infos.items()):
+            if arrived > now - PATIENCE and len(self._infos) < _MOST_UNCLAIMED:
+                break  # in order of arrival, so the rest is younger
+            del self._infos[service_id]
+        for service_id, arrived in list(self._knocks.items()):
+            if arrived > now - PATIENCE and len(self._knocks) < _MOST_UNCLAIMED:
+                break
+            del self._knocks[service_id]
+
+    def _send(self, info: ConnInfo) -> None:
+        with self._condition:
+            self._outgoing.append(info)
+            self._condition.notify_all()
+
+    def _wait_for_info(self, service_id: int, timeout: float) -> ConnInfo:
+        deadline = time.monotonic() + timeout
+        with self._condition:
+            while True:
+                self._check_open(f"dial connection {service_id}")
+                info, arrived = self._infos.pop(service_id, (None, 0.0))
+                now = time.monotonic()
+                if info is not None and arrived > now - PATIENCE:
+                    return info
+                if now >= deadline:
+                    raise BrokerError(
+                        f"cannot dial connection {service_id}: timeout waiting for connection info; the other side has "
+                        f"not accepted that number within {timeout:g} s"
+                    )
+                self._condition.wait(deadline - now)
+
+    def _dial_multiplexed(self, service_id: int, timeout: float, options: Sequence[tuple[str, object]]) -> grpc.Channel:
+        attempt = _FirstKnock(lambda: self._knock(service_id, timeout))
+        channel = self._wiring.dial_multiplexed(attempt, options)
+        channel.subscribe(attempt.observe, try_to_connect=True)
+        try:
+            attempt.wait(service_id, timeout)
+        except BrokerError:
+            channel.close()
+            raise
+        channel.unsubscribe(attempt.observe)
+        return channel
+
+    def _knock(self, service_id: int, timeout: float) -> None:
+        with self._condition:
+            self._infos.pop(service_id, None)
+        self._send(ConnInfo(service_id, knock=Knock(knock=True)))
+        answer = self._wait_for_info(service_id, timeout).knock
+        if answer is None or not answer.ack or answer.error:
+            reason = "the answer is no acknowledgement" if answer is None or not answer.error else answer.error
+            raise BrokerError(f"cannot dial connection {service_id}: the other side refused: {reason}")
+
+    def _check_open(self, action: str) -> None:
+        if self._closed:
+            raise BrokerError(f"cannot {action}: the plugin's connection is closed")
+
+    def _forget(self, service_id: int) -> None:
+        with self._condition:
+            self._accepted.pop(service_id, None)
+
+    @staticmethod
+    def _translated(info: ConnInfo, translate: Callable[[Address], Address] | None) -> ConnInfo:
+        if translate is None:
+            return info
+        network, address = translate(Address(info.network, info.address))
+        return info._replace(network=network, address=address)
+
+
+class _StartStream:
+    experimental_thread_pool = STREAM_THREADS
+    experimental_non_blocking = False
+
+    def __init__(self, broker: Broker) -> None:
+        self._broker = broker
+
+    def __call__(self, infos: Iterable[ConnInfo], context: grpc.ServicerContext) -> Iterator[ConnInfo]:
+        if not context.add_callback(self._broker.wake):
+            return iter(())
+        self._broker._start_receiving(infos)  # noqa: SLF001  (the same thing on the other side of gRPC)
+        return self._broker.outgoing(context.is_active)
+
+
+class _FirstKnock:
+    """Knocks for every connection of a channel, and remembers how the first one went."""
+
+    def __init__(self, knock: Callable[[], None]) -> None:
+        self._knock = knock
+        self._done = threading.Event()
+        self._error: BrokerError | None = None
+
+    def __call__(self) -> None:
+        try:
+            self._knock()
+        except BrokerError as error:
+            self._error = error
+            raise
+        finally:
+            self._done.set()
+
+    def observe(self, _state: grpc.ChannelConnectivity) -> None:
+        """Nothing: being subscribed makes gRPC connect now instead of at the first call."""
+
+    def wait(self, service_id: int, timeout: float) -> None:
+        if not self._done.wait(timeout + 1.0):
+            raise BrokerError(
+                f"cannot dial connection {service_id}: the connection was not opened within {timeout:g} s"
+            )
+        if self._error is not None:
+            raise BrokerError(str(self._error)) from self._error

@@ -1,6 +1,13 @@
-"""The plugin's side: check the cookie, start a server, announce it, and stop when told."""
+"""The plugin's side: what happens in the process that a host has started.
+
+Nothing beyond `os` is imported before the magic cookie was seen, so that a plugin run by hand answers at once.
+"""
 
 from __future__ import annotations
+
+import os
+
+from ._handshake import check_cookie
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,41 +26,64 @@ def serve(
     versions: Mapping[int, Callable[[grpc.Server, Broker], object] | str],
     tls: Callable[[], ssl.SSLContext] | None = None,
     network: str = "unix",
-    max_workers: int = 10,
+    max_workers: int = 64,
     options: Sequence[tuple[str, object]] = (),
     interceptors: Sequence[grpc.ServerInterceptor] = (),
-    reflection: Sequence[str] = (),
     log_level: int | str | None = "DEBUG",
     redirect: bool = True,
     outlive_host: bool = False,
 ) -> None:
-    """Serve a contract to the host that started this process, until the host stops it.
+    """Serve a contract to the host that started this process, until the host stops it or dies.
 
     Call it from the main thread, as the last thing that a plugin's ``__main__`` does. Without the magic cookie in the
-    environment it prints what go-plugin prints and raises ``SystemExit(1)``; it does so before it imports gRPC or any
-    module of the contract.
+    environment it prints what go-plugin prints and raises ``SystemExit(1)``. The variables by which the host spoke to
+    this process are removed from ``os.environ``, so that no child process inherits them.
 
     Parameters
     ----------
+    handshake
+        The magic cookie that host and plugin know.
     versions
         Maps each version of the contract that this plugin speaks to the function that registers its servicers,
-        ``register(server, broker)``, or to its place, ``"package.module:function"``, which is imported after the version
-        was negotiated.
+        ``register(server, broker)``, or to its place, ``"package.module:function"``, which is imported once the
+        version has been negotiated. Nothing is registered for the other versions.
     tls
-        Static TLS (go-plugin's TLSProvider): a function that returns the server's context. The host must be configured
-        to match; AutoMTLS is ignored then.
+        Static TLS, go-plugin's TLSProvider: a function that returns the server's context. The host must be configured
+        to match; AutoMTLS is not used then.
     network
         ``"unix"``, or ``"tcp"`` for a port of the host's range on the loopback interface.
     max_workers
-        Threads for handlers. go-plugin's own streams do not use them.
-    reflection
-        Full names of services to describe to clients such as grpcurl.
+        Most threads for handlers. They are started as they are needed; go-plugin's own streams do not use them.
+    options, interceptors
+        Further options and the interceptors of the gRPC server.
     log_level
-        Level of the root logger, which gets a handler that writes hclog records to the host. None leaves logging alone.
+        Level of the root logger, which gets a handler that writes hclog records to the host; exceptions that nobody
+        catches go the same way. None leaves logging alone.
     redirect
         Whether what the process and its children write to stdout and stderr goes to the host through gRPC after the
         handshake. False leaves both as they are, for a debugger.
     outlive_host
-        Whether to go on serving when the host has died without a word.
+        Whether to go on serving when the host has died without a word, for hosts that reattach.
+
+    Raises
+    ------
+    SystemExit
+        With code 1, after a message on stderr, if the process was not started by a host or cannot serve.
     """
-    raise NotImplementedError
+    parent = os.getppid()
+    check_cookie(handshake, os.environ)
+    from ._descriptors import OriginalStreams
+
+    streams = OriginalStreams()  # before anything is imported that might print
+    from ._plugin_process import PluginProcess
+    from ._plugin_server import Settings
+
+    process = PluginProcess(
+        handshake,
+        parent=parent,
+        streams=streams,
+        log_level=log_level,
+        redirect=redirect,
+        outlive_host=outlive_host,
+    )
+    process.run(Settings(versions, tls, network, max_workers, options, interceptors))

@@ -1,0 +1,295 @@
+"""Log records between a plugin and its host: one JSON object per line, as go-plugin's hclog writes and reads them.
+
+A Go host takes ``@message``, ``@level`` and ``@timestamp`` for strings without looking: any other type ends the host's process.
+It drops the structure of a line that is longer than 64 KiB, whose level it does not know, or whose timestamp has not exactly
+six digits of a second. A `HclogHandler` cannot write such a line, whatever it is given.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import math
+import os
+import sys
+import threading
+import time
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from types import TracebackType
+    from typing import Final, TypeAlias
+
+    Json: TypeAlias = "str | int | float | bool | None | list[Json] | dict[str, Json]"
+
+TRACE: Final = 5
+"""hclog's lowest level, as a level of `logging`."""
+
+LINE_LIMIT: Final = 60_000
+"""Bytes of a line, below the 64 KiB that hosts read at once."""
+
+_WRITTEN_LEVELS = (
+    (logging.ERROR, "error"),
+    (logging.WARNING, "warn"),
+    (logging.INFO, "info"),
+    (logging.DEBUG, "debug"),
+)
+_READ_LEVELS = {
+    "trace": TRACE,
+    "debug": logging.DEBUG,
+    "info": logging.INFO,
+    "warn": logging.WARNING,
+    "error": logging.ERROR,
+}
+_PREFIXES = {f"[{name.upper()}]".encode(): level for name, level in _READ_LEVELS.items()}
+_PANICS = (b"panic: ", b"fatal error: ")
+_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+_LARGEST_EXACT = 2**53  # a Go host reads numbers as float64
+_DEEPEST = 6
+_LONGEST = 1000  # items of one list or dictionary
+
+
+class HclogHandler(logging.Handler):
+    """Writes records as hclog lines. Further fields come from ``extra``; an exception becomes ``error`` and ``traceback``.
+
+    Parameters
+    ----------
+    descriptor
+        File descriptor to write to: the process's original stderr.
+    """
+
+    def __init__(self, descriptor: int = 2, *, level: int | str = logging.NOTSET) -> None:
+        super().__init__(level)
+        self._descriptor = descriptor
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            line = encode_record(record)
+        except Exception:  # noqa: BLE001  (a record runs its author's code, and logging must not raise)
+            self.handleError(record)
+            return
+        with contextlib.suppress(OSError):  # nobody reads stderr any more, so nobody can be told
+            write_all(self._descriptor, line)
+
+
+def encode_record(record: logging.LogRecord) -> bytes:
+    """Return `record` as one line, newline included."""
+    message = _message(record)
+    fields = _fields(record)
+    line = _line(record, message, fields)
+    if len(line) > LINE_LIMIT:
+        line = _line(
+            record, _cut(message, 4000), {**_shortened(fields), "truncated": f"the record had {len(line)} bytes"}
+        )
+    return line
+
+
+def install_excepthooks(logger: logging.Logger) -> None:
+    """Let exceptions that nobody catches reach the host as errors: a traceback on stderr is DEBUG to it."""
+
+    def uncaught(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        logger.error("uncaught exception: %s", _summary(error), exc_info=(kind, error, trace))
+
+    def uncaught_in_thread(args: threading.ExceptHookArgs) -> None:
+        error = args.exc_value
+        if error is None or isinstance(error, SystemExit):
+            return
+        name = args.thread.name if args.thread is not None else "unknown"
+        trace = (args.exc_type, error, args.exc_traceback)
+        logger.error("uncaught exception in thread %s: %s", name, _summary(error), exc_info=trace)
+
+    def unraisable(args: sys.UnraisableHookArgs) -> None:
+        error = args.exc_value
+        if error is None:
+            return
+        where = args.err_msg or "exception ignored in"
+        trace = (type(error), error, args.exc_traceback)
+        logger.error("%s %s: %s", where, _text(args.object), _summary(error), exc_info=trace)
+
+    sys.excepthook = uncaught
+    threading.excepthook = uncaught_in_thread
+    sys.unraisablehook = unraisable
+
+
+def write_all(descriptor: int, data: bytes) -> None:
+    """Write `data` whole, so that lines of two threads cannot mix."""
+    while data:
+        data = data[os.write(descriptor, data) :]
+
+
+class LogLineParser:
+    """Turns the lines of one plugin's stderr back into records, as a Go host does.
+
+    Lines that are not JSON have the level of their ``[WARN]``-like prefix. After a Go panic every untagged line is an error.
+    The fields of a JSON line are in the record's ``fields``, a dictionary.
+
+    Parameters
+    ----------
+    name
+        Name of the records' logger; a line's ``@module`` is added to it.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._panicking = False
+
+    def parse(self, line: bytes) -> logging.LogRecord:
+        """Return the record that `line`, without its newline, stands for."""
+        if line.startswith(b"{") and (values := _decoded(line)) is not None:
+            return self._structured(values)
+        if line.startswith(_PANICS):
+            self._panicking = True
+        level = logging.ERROR if self._panicking else logging.DEBUG
+        for prefix, tagged in _PREFIXES.items():
+            if line.startswith(prefix):
+                level = tagged
+                line = line.removeprefix(prefix).lstrip()
+                break
+        return _record(self._name, level, line.decode("utf-8", "backslashreplace"), {})
+
+    def _structured(self, values: dict[str, Json]) -> logging.LogRecord:
+        module = values.pop("@module", None)
+        name = f"{self._name}.{module}" if isinstance(module, str) and module else self._name
+        level = _READ_LEVELS[_text(values.pop("@level")).lower()]
+        record = _record(name, level, _text(values.pop("@message", "")), values)
+        _set_time(record, _text(values.pop("@timestamp", "")))
+        path, _, number = _text(values.pop("@caller", "")).rpartition(":")
+        if path and number.isdecimal():
+            record.pathname, record.lineno = path, int(number)
+            record.filename = os.path.basename(path)  # noqa: PTH119  (a path of the plugin's machine)
+        return record
+
+
+def parse_log_line(line: bytes, *, name: str = "plugin") -> logging.LogRecord:
+    """Return the record that one line of a plugin's stderr stands for. For a whole stream use a `LogLineParser`."""
+    return LogLineParser(name).parse(line)
+
+
+def _line(record: logging.LogRecord, message: str, fields: Mapping[str, Json]) -> bytes:
+    import json
+
+    values: dict[str, Json] = {
+        "@level": _level_name(record.levelno),
+        "@message": message,
+        "@timestamp": _timestamp(record.created),
+        "@module": _cut(_text(record.name), 200),
+        "@caller": _cut(f"{_text(record.pathname)}:{_text(record.lineno)}", 300, tail=True),
+        **fields,
+    }
+    text = json.dumps(values, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return text.encode("utf-8", "backslashreplace") + b"\n"  # half a surrogate pair becomes an escape of JSON
+
+
+def _shortened(fields: Mapping[str, Json]) -> dict[str, Json]:
+    """Keep so much that, at six bytes for a control character, the line stays below the limit."""
+    kept: dict[str, Json] = {_cut(name, 60): _cut(_text(value), 400) for name, value in list(fields.items())[:5]}
+    if "traceback" in fields:
+        kept["traceback"] = _cut(_text(fields["traceback"]), 2500, tail=True)
+    return kept
+
+
+def _level_name(level: int) -> str:
+    return next((name for bound, name in _WRITTEN_LEVELS if level >= bound), "trace")
+
+
+def _timestamp(created: float) -> str:
+    try:
+        seconds, fraction = divmod(int(created * 1_000_000), 1_000_000)
+        moment = time.gmtime(seconds)
+    except (OverflowError, OSError, ValueError, TypeError):
+        return _timestamp(time.time())
+    if not 1 <= moment.tm_year <= 9999:
+        return _timestamp(time.time())
+    return f"{moment.tm_year:04}-{time.strftime('%m-%dT%H:%M:%S', moment)}.{fraction:06}Z"
+
+
+def _message(record: logging.LogRecord) -> str:
+    try:
+        return str(record.getMessage())
+    except Exception as error:  # noqa: BLE001  (a mismatch of format and arguments, or an argument's own code)
+        return f"{_text(record.msg)} (its arguments cannot be formatted: {_summary(error)})"
+
+
+def _fields(record: logging.LogRecord) -> dict[str, Json]:
+    fields: dict[str, Json] = {}
+    for name, value in vars(record).items():
+        if name not in _STANDARD:
+            fields[f"_{name}" if name.startswith("@") else name] = _json(value, _DEEPEST)
+    if record.exc_info and record.exc_info[1] is not None:
+        fields.setdefault("error", _summary(record.exc_info[1]))
+        fields.setdefault("traceback", _traceback(record))
+    if record.stack_info:
+        fields.setdefault("stack", _text(record.stack_info))
+    return fields
+
+
+def _traceback(record: logging.LogRecord) -> str:
+    try:
+        return logging.Formatter().formatException(record.exc_info or (None, None, None))
+    except Exception as error:  # noqa: BLE001  (an exception's own __str__)
+        return f"(the traceback cannot be formatted: {type(error).__name__})"
+
+
+def _json(value: object, depth: int) -> Json:
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, str):
+        return str.__str__(value)
+    if isinstance(value, int):
+        return int(value) if -_LARGEST_EXACT <= value <= _LARGEST_EXACT else _text(value)
+    if isinstance(value, float):
+        return float(value) if math.isfinite(value) else _text(value)
+    if depth and isinstance(value, dict):
+        items = list(value.items())[:_LONGEST]
+        return {_text(key): _json(item, depth - 1) for key, item in items}
+    if depth and isinstance(value, (list, tuple, set, frozenset)):
+        return [_json(item, depth - 1) for item in list(value)[:_LONGEST]]
+    return _text(value)
+
+
+def _text(value: object) -> str:
+    try:
+        return str.__str__(value) if isinstance(value, str) else str(value)
+    except Exception as error:  # noqa: BLE001  (a value's own __str__)
+        return f"<{type(value).__name__} that cannot be printed: {type(error).__name__}>"
+
+
+def _summary(error: BaseException) -> str:
+    text = _text(error)
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def _cut(text: str, length: int, *, tail: bool = False) -> str:
+    if len(text) <= length:
+        return text
+    return f"…{text[-length:]}" if tail else f"{text[:length]}…"
+
+
+def _decoded(line: bytes) -> dict[str, Json] | None:
+    import json
+
+    try:
+        values = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(values, dict):
+        return None
+    level = values.get("@level")
+    return values if isinstance(level, str) and level.lower() in _READ_LEVELS else None
+
+
+def _record(name: str, level: int, message: str, fields: dict[str, Json]) -> logging.LogRecord:
+    record = logging.LogRecord(name, level, "(plugin)", 0, message, None, None)
+    if level == TRACE:
+        record.levelname = "TRACE"
+    record.fields = fields
+    return record
+
+
+def _set_time(record: logging.LogRecord, timestamp: str) -> None:
+    from datetime import datetime
+
+    with contextlib.suppress(ValueError, OverflowError):
+        record.created = datetime.fromisoformat(timestamp).timestamp()
+        record.msecs = record.created % 1 * 1000

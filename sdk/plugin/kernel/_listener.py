@@ -1,0 +1,247 @@
+"""Addresses that a process listens on: unix sockets in a private folder, or a port of a range."""
+
+from __future__ import annotations
+
+import os
+import socket
+from typing import NamedTuple, Protocol
+
+from ._environment import MAX_PORT, MIN_PORT, temporary_folder
+from ._errors import ServeError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+UNIX_PATH_LIMIT = 107
+"""Bytes of a unix socket's path on Linux, its terminating zero excluded."""
+
+
+class Address(NamedTuple):
+    """Where to connect to: ``("unix", path)`` or ``("tcp", "host:port")``."""
+
+    network: str
+    address: str
+
+    @property
+    def target(self) -> str:
+        """The address as gRPC spells it."""
+        return f"unix:{self.address}" if self.network == "unix" else f"ipv4:{self.address}"
+
+
+class Listeners(Protocol):
+    """Finds addresses to listen on, all of one kind."""
+
+    path: str
+
+    def bind(self, add_port: Callable[[str], object]) -> Address:
+        """Give a fresh target to `add_port`, a gRPC server's ``add_insecure_port``, until one works."""
+
+    def listen(self) -> tuple[socket.socket, Address]:
+        """Return a listening socket, for a relay."""
+
+    def discard(self, address: Address) -> None:
+        """Remove what is left of an address that nobody listens on any more."""
+
+    def close(self) -> None:
+        """Remove everything."""
+
+
+class SocketFolder:
+    """Unix sockets, in the folder that this process was told to use or in a private one of its own.
+
+    Parameters
+    ----------
+    folder
+        An existing folder, which stays; empty for a new one with mode 0700, which `close` removes.
+    group
+        Name or number of the group that may connect, or empty.
+    """
+
+    def __init__(self, folder: str = "", *, group: str = "") -> None:
+        self._gid = _group_id(group)
+        self._own = not folder
+        self.path = folder or private_folder("plugin-dir")
+        self._sockets: set[str] = set()
+        if self._own and self._gid is not None:
+            os.chown(self.path, -1, self._gid)
+            os.chmod(self.path, 0o710)  # noqa: PTH101  (pathlib is not loaded here)
+
+    def bind(self, add_port: Callable[[str], object]) -> Address:
+        address = Address("unix", self._new_path())
+        try:
+            add_port(address.target)
+            self._admit(address.address)
+        except (OSError, RuntimeError) as error:
+            raise ServeError(f"cannot listen on {address.address!r}: {_reason(error, self.path)}") from error
+        return address
+
+    def listen(self) -> tuple[socket.socket, Address]:
+        path = self._new_path()
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            listener.bind(path)
+            self._admit(path)
+            listener.listen(128)
+        except OSError as error:
+            listener.close()
+            raise ServeError(f"cannot listen on {path!r}: {_reason(error, self.path)}") from error
+        return listener, Address("unix", path)
+
+    def discard(self, address: Address) -> None:
+        self._sockets.discard(address.address)
+        _remove(address.address)
+
+    def close(self) -> None:
+        while self._sockets:
+            _remove(self._sockets.pop())
+        if self._own:
+            remove_folder(self.path)
+
+    def _new_path(self) -> str:
+        path = f"{self.path}/plugin{os.urandom(5).hex()}"
+        length = len(os.fsencode(path))
+        if length > UNIX_PATH_LIMIT:
+            raise ServeError(
+                f"cannot listen on {path!r}: the path has {length} bytes, and a unix socket's path may have "
+                f"{UNIX_PATH_LIMIT}; use a folder with a shorter name (TMPDIR, or the host's socket folder)"
+            )
+        self._sockets.add(path)
+        return path
+
+    def _admit(self, path: str) -> None:
+        if self._gid is None:
+            os.chmod(path, 0o700)  # noqa: PTH101
+            return
+        os.chown(path, -1, self._gid)
+        os.chmod(path, 0o660)  # noqa: PTH101
+
+
+class LoopbackPorts:
+    """TCP ports of a range on the loopback interface.
+
+    Each is tried with a plain socket first: gRPC writes a failed attempt to stderr, for nobody's benefit.
+    """
+
+    path = ""
+
+    def __init__(self, ports: range) -> None:
+        self._ports = ports
+
+    def bind(self, add_port: Callable[[str], object]) -> Address:
+        for port in self._ports:
+            probe = _listen_on(port)
+            if probe is None:
+                continue
+            address = Address("tcp", _name(probe))
+            probe.close()
+            try:
+                add_port(address.target)
+            except RuntimeError:
+                continue  # somebody else was faster
+            return address
+        raise self._exhausted()
+
+    def listen(self) -> tuple[socket.socket, Address]:
+        for port in self._ports:
+            if (listener := _listen_on(port)) is not None:
+                return listener, Address("tcp", _name(listener))
+        raise self._exhausted()
+
+    def discard(self, address: Address) -> None:
+        """Nothing is left of a closed port."""
+
+    def close(self) -> None:
+        """Nothing is left of closed ports."""
+
+    def _exhausted(self) -> ServeError:
+        first, last = self._ports[0], self._ports[-1]
+        return ServeError(f"cannot listen: every port from {first} to {last} on 127.0.0.1 is taken or forbidden")
+
+
+def private_folder(prefix: str) -> str:
+    """Make a folder that only this user can enter.
+
+    `os.mkdir` with a random name is what `tempfile.mkdtemp` does, without its import. A temporary folder whose name leaves
+    no room for a socket's is passed over for ``/tmp``.
+    """
+    base = temporary_folder()
+    if len(os.fsencode(base)) > UNIX_PATH_LIMIT - 40:
+        base = "/tmp"  # noqa: S108  (the folder made inside is private)
+    path = f"{base}/{prefix}{os.urandom(6).hex()}"
+    try:
+        os.mkdir(path, 0o700)  # noqa: PTH102
+    except OSError as error:
+        raise ServeError(f"cannot make a folder for sockets, {path!r}: {error.strerror}") from error
+    return path
+
+
+def remove_folder(path: str) -> None:
+    """Remove a folder of sockets with what is left in it."""
+    try:
+        for name in os.listdir(path):  # noqa: PTH208
+            _remove(f"{path}/{name}")
+        os.rmdir(path)  # noqa: PTH106
+    except OSError:
+        pass  # gone already, or a folder that somebody else has put there
+
+
+def port_range(first: str, last: str) -> range:
+    """Return the ports that a host allows, from its two variables. ``range(0, 1)`` lets the system choose."""
+    ports = []
+    for name, text in ((MIN_PORT, first), (MAX_PORT, last)):
+        try:
+            ports.append(int(text or "0"))
+        except ValueError:
+            raise ServeError(f"cannot choose a port: {name} is {text!r}, not a number; mend the host") from None
+    low, high = ports
+    if not 0 <= low <= high <= 0xFFFF:
+        raise ServeError(
+            f"cannot choose a port: the host allows {MIN_PORT}={low} to {MAX_PORT}={high}, "
+            "which is no range of ports; mend the host"
+        )
+    return range(low, high + 1)
+
+
+def _listen_on(port: int) -> socket.socket | None:
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        listener.bind(("127.0.0.1", port))
+        listener.listen(128)
+    except OSError:
+        listener.close()
+        return None
+    return listener
+
+
+def _name(listener: socket.socket) -> str:
+    host, port = listener.getsockname()
+    return f"{host}:{port}"
+
+
+def _reason(error: Exception, folder: str) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    if not os.path.isdir(folder):  # noqa: PTH112
+        return "the folder does not exist"
+    return "the folder is not writable" if not os.access(folder, os.W_OK) else str(error)
+
+
+def _group_id(group: str) -> int | None:
+    if not group:
+        return None
+    if group.isdecimal():
+        return int(group)
+    import grp
+
+    try:
+        return grp.getgrnam(group).gr_gid
+    except KeyError:
+        raise ServeError(f"cannot let group {group!r} connect: there is no such group on this machine") from None
+
+
+def _remove(path: str) -> None:
+    try:
+        os.unlink(path)  # noqa: PTH108
+    except OSError:
+        pass  # gone already

@@ -1,0 +1,160 @@
+"""The process around a plugin's server: its file descriptors, signals, logs, and its end."""
+
+from __future__ import annotations
+
+import faulthandler
+import logging
+import os
+import signal
+import threading
+import time
+from queue import SimpleQueue
+
+from ._environment import PROTOCOL_VERSIONS, HostVariables
+from ._errors import PluginError
+from ._hclog import HclogHandler, encode_record, install_excepthooks, write_all
+from ._orphan import OrphanWatch
+from ._plugin_server import Hooks, PluginServer, Settings
+from ._stdio import Output, Redirection
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import FrameType
+    from typing import Final
+
+    from ._announcement import Announcement
+    from ._descriptors import OriginalStreams
+    from ._handshake import Handshake
+
+LOGGER: Final = logging.getLogger("doze_sdk.plugin")
+
+_CALLS_FINISH = 1.0  # seconds for calls in flight after a SIGTERM; a host's own patience is two
+_OUTPUT_ARRIVES = 0.1  # seconds for the last output to reach a host that reads it
+_ORPHAN_ENDS = 0.08  # seconds from the host's death to our own, at most
+
+
+class PluginProcess:
+    """Runs a plugin in this process from the handshake to its end."""
+
+    def __init__(
+        self,
+        handshake: Handshake,
+        *,
+        parent: int,
+        streams: OriginalStreams,
+        log_level: int | str | None,
+        redirect: bool,
+        outlive_host: bool,
+    ) -> None:
+        self._streams = streams
+        self._variables = HostVariables.take(os.environ, handshake.cookie_key)
+        self._ends: SimpleQueue[float | None] = SimpleQueue()
+        self._output = Output()
+        self._redirection = Redirection(self._output) if redirect else None
+        self._server: PluginServer | None = None
+        self._watch = (
+            None
+            if outlive_host
+            else OrphanWatch(
+                stdout=streams.stdout,
+                stderr=streams.stderr,
+                parent=parent,
+                connected=lambda: self._server is not None and self._server.connected,
+                orphaned=self._orphaned,
+            )
+        )
+        self._log_to_host(log_level)
+
+    def run(self, settings: Settings) -> None:
+        """Serve until the end. Raise ``SystemExit(1)`` if that is not possible."""
+        _ignore_interrupts()
+        if self._watch is not None:
+            self._watch.start()
+        hooks = Hooks(warn=_warn_of_version, before_reply=self._hand_over_output, after_reply=self._shut_down)
+        try:
+            self._server = PluginServer(settings, self._variables, self._output, hooks)
+            announcement = self._server.open()
+        except PluginError as error:
+            self._report(error)
+            raise SystemExit(1) from error
+        self._serve(self._server, announcement)
+
+    def _serve(self, server: PluginServer, announcement: Announcement) -> None:
+        grace: float | None = None
+        try:
+            _on_sigterm(lambda: self._ends.put(_CALLS_FINISH))
+            if self._announced(announcement):
+                if self._redirection is not None:
+                    self._redirection.start()
+                grace = self._ends.get()
+        finally:
+            self._end(server, grace)
+
+    def _end(self, server: PluginServer, grace: float | None) -> None:
+        if grace is not None:
+            self._hand_over_output()
+        server.stop(grace)
+        if self._redirection is not None:
+            self._redirection.stop()
+        if self._watch is not None:
+            self._watch.stop()
+
+    def _announced(self, announcement: Announcement) -> bool:
+        try:
+            write_all(self._streams.stdout, announcement.line())
+        except OSError:
+            return False  # the host has died while we started
+        return True
+
+    def _shut_down(self) -> None:
+        self._ends.put(None)
+
+    def _hand_over_output(self) -> None:
+        if self._redirection is not None:
+            self._redirection.flush()
+            self._output.drain(_OUTPUT_ARRIVES)
+
+    def _orphaned(self) -> None:
+        """Runs on the watch's thread, which the process does not wait for."""
+        self._ends.put(None)
+        time.sleep(_ORPHAN_ENDS)
+        if self._server is not None:
+            self._server.remove_sockets()
+        os._exit(1)
+
+    def _log_to_host(self, level: int | str | None) -> None:
+        if not faulthandler.is_enabled():
+            faulthandler.enable(self._streams.stderr)
+        if level is None:
+            return
+        root = logging.getLogger()
+        root.addHandler(HclogHandler(self._streams.stderr))
+        root.setLevel(level)
+        install_excepthooks(LOGGER)
+
+    def _report(self, error: PluginError) -> None:
+        record = LOGGER.makeRecord(LOGGER.name, logging.ERROR, __file__, 0, "%s", (error,), None)
+        write_all(self._streams.stderr, encode_record(record))
+
+
+def _warn_of_version(entry: str) -> None:
+    LOGGER.warning("ignoring %r in %s, which is no version number; mend the host", entry, PROTOCOL_VERSIONS)
+
+
+def _ignore_interrupts() -> None:
+    """Let the host decide what a Ctrl-C means: it reaches the whole process group.
+
+    A function that does nothing, because SIG_IGN would be inherited by every process that the plugin starts.
+    """
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, _nothing)
+
+
+def _nothing(_signal: int, _frame: FrameType | None) -> None:
+    pass
+
+
+def _on_sigterm(stop: Callable[[], None]) -> None:
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, lambda _signal, _frame: stop())

@@ -1,0 +1,176 @@
+"""The server of a plugin: the contract's services, go-plugin's own, and the address at which a host finds them."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from ._announcement import Announcement
+from ._broker import Broker
+from ._controller import controller
+from ._errors import ServeError
+from ._health import Health
+from ._listener import Listeners, LoopbackPorts, SocketFolder, port_range
+from ._server import ServerGroup, Services
+from ._versions import negotiate
+from ._wiring import DirectWiring, RelayWiring, SessionWiring
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Callable, Mapping, Sequence
+
+    import grpc
+
+    from ._environment import HostVariables
+    from ._relay import Relay
+    from ._stdio import Output
+    from ._tls import TLSContexts
+    from ._wiring import Wiring
+
+    type_Registration = Callable[[grpc.Server, Broker], object]
+
+
+class Settings(NamedTuple):
+    """What an author may choose about the server."""
+
+    versions: Mapping[int, type_Registration | str]
+    tls: Callable[[], ssl.SSLContext] | None
+    network: str
+    max_workers: int
+    options: Sequence[tuple[str, object]]
+    interceptors: Sequence[grpc.ServerInterceptor]
+
+
+class Hooks(NamedTuple):
+    """What the process around the server wants to know."""
+
+    warn: Callable[[str], object]
+    before_reply: Callable[[], object]
+    """Called before a host that wants the plugin to stop gets its answer."""
+    after_reply: Callable[[], None]
+    """Called when that answer is out."""
+
+
+class PluginServer:
+    """Serves one version of a contract. Made by `open`, it is ready for the host; `stop` leaves nothing of it."""
+
+    def __init__(self, settings: Settings, variables: HostVariables, output: Output, hooks: Hooks) -> None:
+        self._settings = settings
+        self._variables = variables
+        self._output = output
+        self._hooks = hooks
+        self._version = _negotiated(settings.versions, variables, hooks.warn)
+        self._health = Health()
+        self._listeners = _listeners(settings.network, variables)
+        self._certificate = ""
+        self._relay: Relay | None = None
+        self._group: ServerGroup | None = None
+        self.broker: Broker | None = None
+
+    def open(self) -> Announcement:
+        """Register the servicers, start to serve, and return what has to be announced."""
+        try:
+            return self._open()
+        except BaseException:
+            self.stop(None)
+            raise
+
+    @property
+    def connected(self) -> bool:
+        """Whether a host holds one of go-plugin's streams."""
+        return self._output.has_reader or (self.broker is not None and self.broker.connected)
+
+    def stop(self, grace: float | None) -> None:
+        """End the streams, let calls in flight finish within `grace` seconds, and remove the sockets."""
+        self._health.close()
+        self._output.close()
+        if self.broker is not None:
+            self.broker.close()
+        if self._group is not None:
+            self._group.stop(grace)
+        if self._relay is not None:
+            self._relay.close()
+        self.remove_sockets()
+
+    def remove_sockets(self) -> None:
+        """Leave nothing in the file system, whatever the servers do."""
+        self._listeners.close()
+
+    def _open(self) -> Announcement:
+        wiring = self._wiring()
+        self.broker = Broker(wiring)
+        self._group = ServerGroup(
+            self._services(self.broker),
+            max_workers=self._settings.max_workers,
+            options=self._settings.options,
+            interceptors=self._settings.interceptors,
+        )
+        if isinstance(wiring, SessionWiring) and self._relay is not None:
+            address = wiring.open_main(self._relay, self._listeners, self._group)
+        else:
+            address = wiring.open(self._group).address
+        multiplex = self._variables.multiplex if self._variables.multiplex_is_named else None
+        return Announcement(self._version, address, self._certificate, multiplex)
+
+    def _services(self, broker: Broker) -> Services:
+        services = Services()
+        services.add_generic_rpc_handlers(
+            (
+                self._health.handler(),
+                controller(before_reply=self._hooks.before_reply, after_reply=self._hooks.after_reply),
+                self._output.handler(),
+                broker.handler(),
+            )
+        )
+        register = _resolved(self._settings.versions[self._version], self._version)
+        register(services, broker)
+        return services
+
+    def _wiring(self) -> Wiring:
+        tls = self._tls()
+        if tls is None and not self._variables.multiplex:
+            return DirectWiring(self._listeners)
+        from ._relay import Relay
+
+        self._relay = Relay(tls=tls)
+        return SessionWiring() if self._variables.multiplex else RelayWiring(self._relay, self._listeners)
+
+    def _tls(self) -> TLSContexts | None:
+        if self._settings.tls is not None or not self._variables.client_certificate:
+            return None
+        from . import _tls
+
+        identity = _tls.generate()
+        self._certificate = identity.field
+        return _tls.contexts(identity, _tls.peer_from_pem(self._variables.client_certificate))
+
+
+def _negotiated(
+    versions: Mapping[int, type_Registration | str], variables: HostVariables, warn: Callable[[str], object]
+) -> int:
+    if not versions:
+        raise ServeError("cannot serve: no version of the contract was given; pass versions={1: register}")
+    return negotiate(versions, variables.protocol_versions, warn=warn)
+
+
+def _listeners(network: str, variables: HostVariables) -> Listeners:
+    if network == "tcp":
+        return LoopbackPorts(port_range(*variables.ports))
+    if network != "unix":
+        raise ServeError(f"cannot serve: the network must be 'unix' or 'tcp', got {network!r}")
+    return SocketFolder(variables.socket_folder, group=variables.socket_group)
+
+
+def _resolved(registration: type_Registration | str, version: int) -> type_Registration:
+    if not isinstance(registration, str):
+        return registration
+    from importlib import import_module
+
+    module, _, name = registration.partition(":")
+    register = getattr(import_module(module), name, None) if name else None
+    if not callable(register):
+        raise ServeError(
+            f"cannot serve version {version}: {registration!r} must be 'package.module:function' and name a function "
+            "register(server, broker)"
+        )
+    return register
