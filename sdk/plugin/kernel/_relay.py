@@ -1,147 +1,292 @@
-"""Carries bytes between a go-plugin peer (TLS, yamux, or both) and a plaintext grpcio server or channel in this process.
+"""Carries bytes between the peer (TLS, yamux, or both) and grpcio in this process, which speaks neither.
 
-grpcio refuses the P-521 certificates of Go hosts and knows no yamux, so AutoMTLS and broker multiplexing end here: one thread,
-non-blocking sockets, TLS through `ssl.MemoryBIO`. Plain mode needs no relay.
+grpcio refuses the P-521 certificates that Go hosts make, and knows no yamux. With AutoMTLS or broker multiplexing all
+connections therefore go through a relay; plain mode needs none. It is one thread with non-blocking sockets and Python's
+own `ssl`; its connections to grpcio are unix sockets that no other process can reach.
 
-    relay = Relay(tls=contexts)                       # or tls=None for multiplexing without AutoMTLS
-    backend = Backend(bind)                           # bind("unix:/…") starts one grpcio server on that target
-    relay.listen(listener, backend)                   # plugin main listener, and every brokered accept
-    channel = grpc.insecure_channel(relay.dial("unix", path).target)   # every dial, on either side
+    relay = Relay(tls=contexts(...))                  # None: multiplexing alone
+    backend = Backend(bind)                           # bind("unix:/...") starts a grpcio server there
+    relay.listen(listener, backend)                   # the plugin's main listener, and each brokered one
+    relay.dial("unix", path).target                   # for grpc.insecure_channel: each dialled address
 
-    session = relay.accept_session(listener, backend) # multiplexed, plugin side
-    session = relay.dial_session("unix", path)        # multiplexed, host side
-    session.expect(backend)                           # on a knock, before its ack: the next inbound stream is this backend's
-    session.gateway(knock).target                     # multiplexed dial: knock() runs first, serialised, per connection
+With multiplexing, on the plugin's side and on the host's:
+
+    session = relay.accept_session(listener, backend)
+    session = relay.dial_session("unix", path)
+    session.gateway().target                          # for the host's main channel
+    session.gateway(knock).target                     # for a brokered channel
+    session.expect(backend)                           # when the peer knocks
 """
 
 from __future__ import annotations
 
+import errno
+import os
 import socket
-from collections.abc import Callable
-from types import TracebackType
+from contextlib import suppress
+from functools import partial
 from typing import Final
 
+from ._backend import SERVER_OPTIONS, Backend
+from ._errors import PluginError, TransportError
+from ._exchange import MOST_CONNECTIONS, Exchange
+from ._gateway import Gateway
+from ._loop import READ, WRITE
+from ._pipe import SocketCarrier
+from ._session import Session
 from ._tls import TLSContexts
 
-#: Options for every grpcio server behind a `Backend`: pre-connected connections must survive until a peer needs them.
-SERVER_OPTIONS: Final[tuple[tuple[str, int], ...]] = (
-    ("grpc.server_handshake_timeout_ms", 2**31 - 1),
-    ("grpc.keepalive_time_ms", 2**31 - 1),
-)
-#: Options for every channel to a `Gateway.target`.
-CHANNEL_OPTIONS: Final[tuple[tuple[str, int | str], ...]] = (
-    ("grpc.use_local_subchannel_pool", 1),
-    ("grpc.default_authority", "localhost"),
-)
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+    from typing import Self
 
+    from ._loop import Watch
 
-class Backend:
-    """A grpcio server of this process that nobody but the relay can reach.
+    _Place = str | tuple[str, int]
 
-    `bind(target)` must add an insecure port on `target` (`"unix:/…"`) with `SERVER_OPTIONS`, start the server and return. The
-    relay connects `spare` connections ahead and unlinks the path; each outer connection takes one. When few are left, `bind`
-    runs again, on a thread of the relay, with a fresh target: it must start one more server with the same services. Whoever
-    supplies `bind` stops the servers. The first `bind` runs inside the constructor, on the caller's thread.
+__all__ = ["SERVER_OPTIONS", "Backend", "Gateway", "Relay", "Route", "Session", "TLSContexts"]
 
-    Raises `TransportError` when the server cannot be reached.
-    """
-
-    def __init__(self, bind: Callable[[str], None], *, spare: int = 2) -> None:
-        raise NotImplementedError
-
-    def close(self) -> None:
-        """Closes the spare connections; those in use are not touched. Idempotent."""
-        raise NotImplementedError
-
-
-class Route:
-    """A listening socket whose connections go to a backend, until `close()` (idempotent, any thread)."""
-
-    def close(self) -> None:
-        """Closes the listener (a unix path is the caller's to remove); connections in progress go on."""
-        raise NotImplementedError
-
-
-class Gateway:
-    """A private target for `grpc.insecure_channel`; each connection of the channel becomes one dialled connection.
-
-    The channel must be of this process: others are refused by their pid (`SO_PEERCRED`).
-    """
-
-    target: str
-
-    def close(self) -> None:
-        """Stops accepting and removes the folder; connections in progress go on. Idempotent, any thread."""
-        raise NotImplementedError
-
-
-class Session:
-    """One multiplexed connection to the peer. All methods may be called from any thread."""
-
-    def wait(self, timeout: float = 5.0) -> None:
-        """Waits until the peer has connected; raises `TransportError` after `timeout` seconds or if the session has ended."""
-        raise NotImplementedError
-
-    def expect(self, backend: Backend) -> None:
-        """Gives the next inbound stream to `backend`. Call on a knock, before sending its ack.
-
-        Calls queue up in order. One that no stream answers within `KNOCK_TIMEOUT` seconds is forgotten, so that it cannot
-        take a later stream of another service.
-        """
-        raise NotImplementedError
-
-    def gateway(self, knock: Callable[[], None] | None = None) -> Gateway:
-        """A target whose connections are streams of this session.
-
-        `knock` runs before each stream is opened, on a thread of the relay, one at a time over the whole session: it sends the
-        knock and waits for the ack. If it raises a `PluginError`, that connection of the channel is closed.
-        """
-        raise NotImplementedError
-
-    def close(self) -> None:
-        """Sends GoAway, then ends the session and all its streams. Idempotent."""
-        raise NotImplementedError
+#: Seconds to wait when no connection can be accepted or made for want of file descriptors or room in a queue.
+_PAUSE: Final = 0.05
 
 
 class Relay:
-    """The relay thread. Starts at the first use, ends with `close()`.
-
-    `on_error` is told about refused peers and broken sessions, from the relay thread; it must not block.
-    """
+    """The relay's thread and all its connections. A context manager; the methods may be called from any thread."""
 
     def __init__(
         self,
         *,
         tls: TLSContexts | None = None,
         handshake_timeout: float = 10.0,
-        on_error: Callable[[Exception], None] | None = None,
+        on_error: Callable[[PluginError], object] | None = None,
     ) -> None:
-        raise NotImplementedError
+        """Start the thread.
+
+        Parameters
+        ----------
+        tls
+            For every connection with the peer; on a multiplexed one, inside each stream. A connection that this side
+            accepts takes the server's role, one that it dials the client's, brokered or not.
+        handshake_timeout
+            Seconds that a peer has to prove who it is.
+        on_error
+            Is told of refused peers and of connections that broke, on the relay's thread, which it must not hold up.
+        """
+        self._exchange: Final = Exchange(tls, handshake_timeout, on_error)
 
     def listen(self, listener: socket.socket, backend: Backend) -> Route:
-        """Serves every connection of `listener` (bound, listening; now the relay's) from `backend`."""
-        raise NotImplementedError
+        """Serve whoever connects to `listener`, a listening socket, from `backend`. The route closes the listener."""
+        served = 0
+
+        def ended() -> None:
+            nonlocal served
+            served -= 1
+
+        def answer(sock: socket.socket) -> None:
+            nonlocal served
+            if served >= MOST_CONNECTIONS:
+                self._exchange.report(TransportError(f"refusing a connection: there are {served} already"))
+                sock.close()
+                return
+            served += 1
+            self._exchange.answer(SocketCarrier(self._exchange.loop, sock), backend, on_end=ended)
+
+        return Route(self._exchange, listener, answer)
 
     def dial(self, network: str, address: str) -> Gateway:
-        """A target that dials `address` for each connection; `network` is `"unix"` or `"tcp"` (`host:port`)."""
-        raise NotImplementedError
+        """Return a target whose connections go to `address`: a path for "unix", host:port for "tcp".
+
+        Raises `TransportError` if that is no address; whether anybody listens there is for the channel to find out.
+        """
+        family, place = _resolve(network, address)
+
+        def connect(inner: socket.socket, on_end: Callable[[], None]) -> None:
+            _Dial(self._exchange, family, place, inner, on_end).attempt()
+
+        return Gateway(self._exchange, connect)
 
     def accept_session(self, listener: socket.socket, main: Backend) -> Session:
-        """The first connection of `listener` becomes the session (yamux server); streams without a knock go to `main`."""
-        raise NotImplementedError
+        """Return the session that the first peer to prove itself on `listener` will have with us (yamux server).
 
-    def dial_session(self, network: str, address: str) -> Session:
-        """Dials at once (yamux client). Streams that nobody expects are reset. Raises `TransportError`."""
-        raise NotImplementedError
+        Streams that nobody knocked for go to `main`. The relay closes the listener when it is closed itself; until then
+        further connections are refused.
+        """
+        session = Session(self._exchange, main)
+        Route(self._exchange, listener, partial(session.adopt, client=False))
+        return session
+
+    def dial_session(self, network: str, address: str, *, timeout: float = 5.0) -> Session:
+        """Return a session over a connection to `address`, which is made now (yamux client).
+
+        Streams that are not expected are reset.
+
+        Raises
+        ------
+        TransportError
+            Nobody accepts the connection within `timeout` seconds, or there is no such address.
+        """
+        family, place = _resolve(network, address)
+        sock = socket.socket(family)
+        try:
+            sock.settimeout(timeout)
+            sock.connect(place)
+            _prepare(sock)
+        except OSError as error:
+            sock.close()
+            raise TransportError(f"connecting to the plugin at {network} {address}: {error}") from error
+        session = Session(self._exchange, None)
+        self._exchange.loop.run(partial(session.adopt, sock, client=True))
+        return session
 
     def close(self) -> None:
-        """Ends all connections and the thread; removes every socket and folder. Idempotent."""
-        raise NotImplementedError
+        """End every connection, then the thread. What grpcio has sent so far still reaches the peer. Idempotent."""
+        self._exchange.close()
 
-    def __enter__(self) -> Relay:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close()
+
+
+class Route:
+    """A listening socket, whose connections the relay takes until `close`."""
+
+    def __init__(self, exchange: Exchange, listener: socket.socket, take: Callable[[socket.socket], None]) -> None:
+        """`take` gets each connection, non-blocking, on the loop's thread."""
+        self._exchange: Final = exchange
+        self._listener: Final = listener
+        self._take: Final = take
+        self._watch: Watch | None = None
+        listener.setblocking(False)
+        exchange.loop.run(self._open)
+
+    def close(self) -> None:
+        """Close the listener, but leave a unix path to the caller; connections in progress go on. Idempotent."""
+        with suppress(TransportError):  # a closed relay has closed its routes
+            self._exchange.loop.run(self._close)
+
+    def _open(self) -> None:
+        self._exchange.closing.add(self._close)
+        self._watch = self._exchange.loop.watch(self._listener, READ, self._accept)
+
+    def _accept(self, _: int) -> None:
+        try:
+            sock, _address = self._listener.accept()
+        except BlockingIOError:
+            return
+        except OSError as error:
+            self._exchange.report(TransportError(f"accepting a connection of the peer: {error}"))
+            if error.errno in {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}:
+                self._pause()
+            return
+        _prepare(sock)
+        sock.setblocking(False)
+        self._take(sock)
+
+    def _pause(self) -> None:
+        # The connection stays in the queue, so the listener would be ready again at once.
+        if self._watch is not None:
+            self._watch.want(0)
+            self._exchange.loop.later(_PAUSE, self._resume)
+
+    def _resume(self) -> None:
+        if self._watch is not None:
+            self._watch.want(READ)
+
+    def _close(self) -> None:
+        if self._watch is not None:
+            self._exchange.closing.discard(self._close)
+            self._watch.want(0)
+            self._watch = None
+            self._listener.close()
+
+
+class _Dial:
+    """One connection that is being made for a channel of ours."""
+
+    def __init__(
+        self, exchange: Exchange, family: int, place: _Place, inner: socket.socket, on_end: Callable[[], None]
+    ) -> None:
+        self._exchange: Final = exchange
+        self._place: Final = place
+        self._inner: Final = inner
+        self._on_end: Final = on_end
+        self._socket: Final = socket.socket(family)
+        self._socket.setblocking(False)
+        self._watch: Watch | None = None
+        self._limit: Final = exchange.loop.later(exchange.timeout, self._time_out)
+        exchange.closing.add(self._close)
+
+    def attempt(self) -> None:
+        if self._inner.fileno() < 0:
+            return
+        error = self._socket.connect_ex(self._place)
+        if error == errno.EINPROGRESS:
+            self._watch = self._exchange.loop.watch(self._socket, WRITE, self._connected)
+        elif error == errno.EAGAIN:  # the queue of a unix listener is full
+            self._exchange.loop.later(_PAUSE, self.attempt)
+        elif error:
+            self._give_up(os.strerror(error))
+        else:
+            self._join()
+
+    def _connected(self, _: int) -> None:
+        if self._watch is not None:
+            self._watch.want(0)
+        error = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if error:
+            self._give_up(os.strerror(error))
+        else:
+            self._join()
+
+    def _join(self) -> None:
+        self._limit.cancel()
+        self._exchange.closing.discard(self._close)
+        _prepare(self._socket)
+        carrier = SocketCarrier(self._exchange.loop, self._socket)
+        self._exchange.call(carrier, self._inner, on_end=self._on_end)
+
+    def _time_out(self) -> None:
+        self._give_up(f"nobody accepts it within {self._exchange.timeout:g} s")
+
+    def _give_up(self, why: str) -> None:
+        self._exchange.report(TransportError(f"connecting to the peer at {self._place}: {why}"))
+        self._on_end()
+        self._close()
+
+    def _close(self) -> None:
+        self._exchange.closing.discard(self._close)
+        self._limit.cancel()
+        if self._watch is not None:
+            self._watch.want(0)
+        self._socket.close()
+        self._inner.close()
+
+
+def _resolve(network: str, address: str) -> tuple[int, _Place]:
+    if network == "unix":
+        return socket.AF_UNIX, address
+    if network != "tcp":
+        raise TransportError(
+            f"resolving the peer's address {address!r}: expected network 'unix' or 'tcp', got {network!r}"
+        )
+    host, colon, port = address.rpartition(":")
+    if not colon or not port.isdecimal():
+        raise TransportError(f"resolving the peer's address {address!r}: expected host:port")
+    try:
+        found = socket.getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_STREAM)
+    except OSError as error:
+        raise TransportError(f"resolving the peer's address {address!r}: {error}") from error
+    family, _kind, _protocol, _name, place = found[0]
+    return family, (str(place[0]), int(place[1]))
+
+
+def _prepare(sock: socket.socket) -> None:
+    if sock.family != socket.AF_UNIX:
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)

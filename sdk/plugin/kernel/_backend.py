@@ -1,0 +1,141 @@
+"""The grpcio side of the relay: connections to a grpcio server of this process, and from a channel of it."""
+
+from __future__ import annotations
+
+import os
+import socket
+import struct
+import tempfile
+import threading
+from collections import deque
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from ._errors import TransportError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+#: Options for every grpcio server behind a `Backend`. A connection that is made ahead says nothing until a peer comes,
+#: maybe after days; grpcio would drop it after two minutes, and ping it after two hours.
+SERVER_OPTIONS: Final[tuple[tuple[str, int], ...]] = (
+    ("grpc.server_handshake_timeout_ms", 2**31 - 1),
+    ("grpc.keepalive_time_ms", 2**31 - 1),
+)
+
+
+class Backend:
+    """A grpcio server of this process that nobody but the relay can reach.
+
+    `bind(target)` adds an insecure port on `target` ("unix:/…") to a server made with `SERVER_OPTIONS`, starts it, and
+    returns. The backend connects to it `spare` times, then removes the path: whoever is not connected by then never
+    will be. Each connection of a peer uses up one of these. When a peer finds none, `bind` runs again, on a thread of
+    its own and with another target: it must then start one more server with the same services, because grpcio takes no
+    new port after the start. Whoever supplies `bind` stops the servers.
+
+    A plugin's main connection and each brokered one usually last as long as both processes; a host that reconnects, as
+    grpc-go does after 30 idle minutes, uses up one more.
+
+    Raises
+    ------
+    TransportError
+        The server cannot be reached.
+    """
+
+    def __init__(self, bind: Callable[[str], object], *, spare: int = 2) -> None:
+        self._bind: Final = bind
+        self._spare: Final = spare
+        self._lock: Final = threading.Lock()
+        self._ready: Final[deque[socket.socket]] = deque()
+        self._closed = False
+        self._connect_ahead()
+
+    def take(self) -> socket.socket | None:
+        """Return a connection made ahead, non-blocking, or None if all are used up."""
+        with self._lock:
+            while self._ready:
+                sock = self._ready.popleft()
+                if _lives(sock):
+                    return sock
+                sock.close()
+        return None
+
+    def refill(self) -> None:
+        """Start another server and connect ahead to it. Takes milliseconds; not for the relay's thread."""
+        with self._lock:
+            if self._closed:
+                raise TransportError("connecting to our own gRPC server: it is being stopped")
+        self._connect_ahead()
+
+    def close(self) -> None:
+        """Close the connections that nobody uses yet. Idempotent, any thread."""
+        with self._lock:
+            self._closed = True
+            ready = list(self._ready)
+            self._ready.clear()
+        for sock in ready:
+            sock.close()
+
+    def _connect_ahead(self) -> None:
+        with PrivatePath() as path:
+            self._bind(f"unix:{path}")
+            fresh = [_connect(path) for _ in range(self._spare)]
+        with self._lock:
+            if not self._closed:
+                self._ready.extend(fresh)
+                return
+        for sock in fresh:
+            sock.close()
+
+
+class PrivatePath:
+    """A path for a unix socket in a folder that only this account can enter; leaving the block removes both."""
+
+    def __init__(self) -> None:
+        # Short, because a path of more than 107 bytes cannot be bound and TMPDIR may be long.
+        self._folder: Final = Path(tempfile.mkdtemp(prefix="doze"))
+        self.path: Final = self._folder / "s"
+
+    def remove(self) -> None:
+        self.path.unlink(missing_ok=True)
+        with suppress(FileNotFoundError):  # removed before
+            self._folder.rmdir()
+
+    def __enter__(self) -> Path:
+        return self.path
+
+    def __exit__(self, *_: object) -> None:
+        self.remove()
+
+
+def owner(sock: socket.socket) -> int:
+    """Return the process that connected to a unix socket, or that listens where it is connected to."""
+    peer = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+    return int(struct.unpack("3i", peer)[0])
+
+
+def _connect(path: Path) -> socket.socket:
+    sock = socket.socket(socket.AF_UNIX)
+    try:
+        sock.connect(str(path))
+        if owner(sock) != os.getpid():
+            raise TransportError(f"connecting to our own gRPC server at {path}: process {owner(sock)} listens there")
+    except OSError as error:
+        sock.close()
+        raise TransportError(f"connecting to our own gRPC server at {path}: {error}") from error
+    except TransportError:
+        sock.close()
+        raise
+    sock.setblocking(False)
+    return sock
+
+
+def _lives(sock: socket.socket) -> bool:
+    try:
+        return bool(sock.recv(1, socket.MSG_PEEK))
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False

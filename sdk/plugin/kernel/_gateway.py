@@ -1,0 +1,92 @@
+"""The way of a grpcio channel into the relay: a private target whose connections go to the peer."""
+
+from __future__ import annotations
+
+import os
+import socket
+from contextlib import suppress
+from typing import Final
+
+from ._backend import PrivatePath, owner
+from ._errors import TransportError
+from ._loop import READ
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ._exchange import Exchange
+    from ._loop import Watch
+
+
+class Gateway:
+    """A target for one `grpc.insecure_channel` of this process.
+
+    Each connection of the channel becomes a connection to the peer. The path behind the target exists only while the
+    channel is not connected, in a folder for this account alone, and other processes are refused by their number.
+    """
+
+    def __init__(self, exchange: Exchange, connect: Callable[[socket.socket, Callable[[], None]], None]) -> None:
+        """`connect(inner, on_end)` joins `inner` with the peer; it calls `on_end` before it closes `inner`."""
+        self._exchange: Final = exchange
+        self._connect: Final = connect
+        self._private: Final = PrivatePath()
+        #: What to give to `grpc.insecure_channel`.
+        self.target: Final = f"unix:{self._private.path}"
+        self._listener: socket.socket | None = None
+        self._watch: Watch | None = None
+        self._closed = False
+        exchange.loop.run(self._open)
+
+    def close(self) -> None:
+        """Take no further connections and remove the folder; a connection in progress goes on. Idempotent."""
+        with suppress(TransportError):  # a closed relay has closed its gateways
+            self._exchange.loop.run(self._close)
+
+    def _open(self) -> None:
+        if self._closed:
+            return
+        self._exchange.closing.add(self._close)
+        listener = socket.socket(socket.AF_UNIX)
+        listener.bind(str(self._private.path))
+        listener.listen(1)
+        listener.setblocking(False)
+        self._listener = listener
+        self._watch = self._exchange.loop.watch(listener, READ, self._accept)
+
+    def _open_again(self) -> None:
+        try:
+            self._open()
+        except OSError as error:
+            self._exchange.report(TransportError(f"waiting for our own gRPC channel at {self.target}: {error}"))
+
+    def _accept(self, _: int) -> None:
+        assert self._listener is not None
+        try:
+            inner, _address = self._listener.accept()
+        except OSError as error:
+            self._exchange.report(TransportError(f"accepting a connection of our own gRPC channel: {error}"))
+            return
+        inner.setblocking(False)
+        if owner(inner) != os.getpid():
+            self._exchange.report(
+                TransportError(f"process {owner(inner)} tried to use the channel of process {os.getpid()}")
+            )
+            inner.close()
+            return
+        self._hide()
+        self._connect(inner, self._open_again)
+
+    def _hide(self) -> None:
+        if self._watch is not None and self._listener is not None:
+            self._watch.want(0)
+            self._listener.close()
+            self._private.path.unlink(missing_ok=True)
+            self._watch = self._listener = None
+
+    def _close(self) -> None:
+        if not self._closed:
+            self._closed = True
+            self._exchange.closing.discard(self._close)
+            self._hide()
+            self._private.remove()
