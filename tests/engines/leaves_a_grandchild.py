@@ -1,0 +1,12 @@
+import os
+import signal
+
+child = os.fork()
+if not child:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    while True:
+        signal.pause()
+signal.signal(signal.SIGINT, lambda *_: os._exit(0))
+print(f"grandchild {child}", flush=True)
+while True:
+    signal.pause()
