@@ -1,0 +1,40 @@
+"""The group of verbs; a verb's module is imported when the verb is asked for."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_EXAMPLES = """\b
+Examples:
+  modtool new httpd --namespace acme    a complete module, in ./httpd
+  modtool new --help                    what a verb does, with examples
+"""
+
+
+class _Verbs(click.Group):
+    def __init__(self, verbs: Mapping[str, str], **attributes: str) -> None:
+        super().__init__(name="modtool", help=attributes["help"], epilog=attributes["epilog"])
+        self.verbs = verbs
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        return list(self.verbs)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's signature
+        if cmd_name not in self.verbs:
+            return None
+        command: click.Command = importlib.import_module(self.verbs[cmd_name], __package__).command
+        return command
+
+
+def group(verbs: Mapping[str, str]) -> click.Group:
+    """Return the command `modtool` with *verbs*, the module of each by name."""
+    commands = _Verbs(verbs, help="Make, check and release doze engine modules.", epilog=_EXAMPLES)
+    version = importlib.metadata.version("doze-sdk")
+    return click.version_option(version, message="modtool %(version)s (doze-sdk)")(commands)

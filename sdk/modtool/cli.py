@@ -1,0 +1,64 @@
+"""The command line `modtool`: its verbs, and the one place where errors become exit codes.
+
+0: done. 1: the thing that was looked at is wrong. 2: the command line or a configuration is. 130: interrupted.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from ._errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+VERBS = {
+    "new": "._new",
+}
+"""The module of each verb, in the order of `modtool --help`. It has a click command called `command`."""
+
+_EXTRA = frozenset({"click", "rich", "cookiecutter"})
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code; *arguments* are those of the process unless given."""
+    try:
+        return _run(sys.argv[1:] if arguments is None else arguments)
+    except ModuleNotFoundError as error:
+        if error.name not in _EXTRA:
+            raise
+        return _fail(f"the package {error.name!r} is missing; install it with: pip install 'doze-sdk[modtool]'", 2)
+    except KeyboardInterrupt:
+        return 130
+    except Exception as error:
+        if not _is_expected(error):
+            raise
+        return _fail(str(error), 2 if isinstance(error, UsageError) else 1)
+
+
+def _run(arguments: Sequence[str]) -> int:
+    import click
+
+    from ._group import group
+
+    try:
+        result = group(VERBS).main(list(arguments), prog_name="modtool", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except click.Abort:
+        return 130
+    return result if isinstance(result, int) else 0
+
+
+def _is_expected(error: Exception) -> bool:
+    """Each package of the SDK derives its errors from one base, and their text is a sentence; others are defects."""
+    package = __package__.partition(".")[0] + "."
+    return any(kind.__module__.startswith(package) for kind in type(error).__mro__)
+
+
+def _fail(text: str, code: int) -> int:
+    for line in text.splitlines():
+        print(f"modtool: {line}", file=sys.stderr)  # noqa: T201 - this is the command line's voice
+    return code

@@ -1,0 +1,1 @@
+"""The {{ cookiecutter.name }} module for doze."""
