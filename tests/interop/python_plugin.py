@@ -1,0 +1,77 @@
+"""A plugin that serves the Probe contract with our kernel; the flags are those of the Go program's plugin mode."""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import sys
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[2]))  # it is started by its path, from any folder
+
+from doze_sdk.plugin import kernel  # noqa: E402  (after the path)
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Callable, Mapping
+
+    import grpc
+
+    Register = Callable[[grpc.Server, kernel.Broker], object]
+
+HANDSHAKE = kernel.Handshake(cookie_key="DOZE_INTEROP_PLUGIN", cookie_value="c1c2e2c6a3b94a7cbb6b4a8b5b5d1b6e")
+
+
+def main() -> None:
+    options = parsed()
+    versions = {int(text): functools.partial(register, int(text)) for text in options.versions.split(",")}
+    if options.test:
+        serve_in_test_mode(versions)
+        return
+    kernel.serve(
+        HANDSHAKE,
+        versions=versions,
+        tls=functools.partial(server_tls, options.certificate) if options.certificate else None,
+        network=options.network,
+        max_workers=options.workers,
+        log_level=kernel.TRACE,
+    )
+    time.sleep(options.stubborn)
+
+
+def parsed() -> argparse.Namespace:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--versions", default="1")
+    parser.add_argument("--stubborn", type=float, default=0.0)
+    parser.add_argument("--certificate", type=Path)
+    parser.add_argument("--test", action="store_true")
+    parser.add_argument("--network", default="unix")
+    parser.add_argument("--workers", type=int, default=10)
+    return parser.parse_args()
+
+
+def register(version: int, server: grpc.Server, broker: kernel.Broker) -> None:
+    from tests.interop import probe_service
+
+    probe_service.register(version, server, broker)
+
+
+def server_tls(certificate: Path) -> ssl.SSLContext:
+    import ssl
+
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificate)
+    return context
+
+
+def serve_in_test_mode(versions: Mapping[int, Register]) -> None:
+    with kernel.serve_test(versions=versions) as server:
+        sys.stdout.write(f"{server.reattach_config().to_json()}\n")
+        sys.stdout.flush()
+        sys.stdin.read()
+
+
+if __name__ == "__main__":
+    main()
