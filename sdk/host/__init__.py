@@ -27,6 +27,7 @@ from .._lazy import exports
 _HOME = {
     "Account": "._account",
     "AccountError": "._errors",
+    "Awake": "._instance",
     "BootError": "._errors",
     "COOKIE": "._plan",
     "Excerpt": "._log",
@@ -53,6 +54,7 @@ _HOME = {
     "check_socket_path": "._socket_path",
     "make_run_folder": "._socket_path",
     "start": "._unit",
+    "wake": "._instance",
 }
 __all__ = sorted(_HOME)  # noqa: PLE0605 - the table is the list; TYPE_CHECKING below names each for type checkers
 
@@ -74,6 +76,7 @@ if TYPE_CHECKING:
         StartError as StartError,
         StopError as StopError,
     )
+    from ._instance import Awake as Awake, wake as wake
     from ._log import Excerpt as Excerpt, LogFile as LogFile
     from ._plan import COOKIE as COOKIE
     from ._process import KILL as KILL, STOP_LADDER as STOP_LADDER, Exit as Exit, Ladder as Ladder, Process as Process

@@ -36,6 +36,11 @@ def load_driver(entry: str | AnyDriver | type[AnyDriver]) -> AnyDriver:
     return driver
 
 
+def package_of(driver: object) -> str:
+    """Return the name of the top-level package that the driver's class lives in."""
+    return type(driver).__module__.partition(".")[0]
+
+
 def package_root(entry: object) -> str | None:
     """Return the folder of the top-level package that the driver lives in, or None when it is a lone file."""
     module = entry.partition(":")[0] if isinstance(entry, str) else type(entry).__module__
