@@ -34,14 +34,18 @@ if TYPE_CHECKING:
     from ._errors import CommandError as CommandError
     from ._errors import HandshakeError as HandshakeError
     from ._errors import IncompatibleVersionError as IncompatibleVersionError
+    from ._errors import MissingExtraError as MissingExtraError
+    from ._errors import PeerRefusedError as PeerRefusedError
     from ._errors import PluginError as PluginError
     from ._errors import PluginExitedError as PluginExitedError
     from ._errors import ReattachError as ReattachError
     from ._errors import ServeError as ServeError
     from ._errors import StartTimeoutError as StartTimeoutError
     from ._errors import SupervisorError as SupervisorError
+    from ._errors import TransportError as TransportError
     from ._errors import UnsupportedPluginError as UnsupportedPluginError
     from ._handshake import Handshake as Handshake
+    from ._listener import Address as Address
     from ._hclog import TRACE as TRACE
     from ._hclog import HclogHandler as HclogHandler
     from ._hclog import LogLineParser as LogLineParser
@@ -60,6 +64,7 @@ if TYPE_CHECKING:
 
 _HOME = {
     "Accepted": "_broker",
+    "Address": "_listener",
     "Broker": "_broker",
     "BrokerError": "_errors",
     "CertificateError": "_errors",
@@ -70,6 +75,8 @@ _HOME = {
     "HclogHandler": "_hclog",
     "IncompatibleVersionError": "_errors",
     "LogLineParser": "_hclog",
+    "MissingExtraError": "_errors",
+    "PeerRefusedError": "_errors",
     "Plugin": "_plugin",
     "PluginError": "_errors",
     "PluginExitedError": "_errors",
@@ -84,6 +91,7 @@ _HOME = {
     "SupervisorError": "_errors",
     "TRACE": "_hclog",
     "TestServer": "_serve_test",
+    "TransportError": "_errors",
     "UnsupportedPluginError": "_errors",
     "launch": "_launch",
     "parse_log_line": "_hclog",

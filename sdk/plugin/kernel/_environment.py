@@ -92,6 +92,11 @@ class HostVariables:
         return self._values[SOCKET_GROUP]
 
 
+def inherited() -> dict[str, str]:
+    """This process's variables, without those by which a host of its own has talked to it."""
+    return {name: value for name, value in os.environ.items() if name not in HOST_VARIABLES}
+
+
 def temporary_folder() -> str:
     """Where temporary folders go; `tempfile.gettempdir` without its import and its probe."""
     for name in TEMPORARY_FOLDER:

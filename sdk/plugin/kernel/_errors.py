@@ -2,11 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, Self
 
 
 class PluginError(Exception):
-    """Base of every error of the plugin layer."""
+    """Base of every error of the plugin layer.
+
+    `stderr` has the last lines that the plugin wrote there, as far as they were there to be read.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.stderr: tuple[str, ...] = ()
+
+    def with_last_words(self, lines: tuple[str, ...]) -> Self:
+        """Add what the plugin wrote to stderr last, to the message too."""
+        if lines:
+            self.stderr = lines
+            self.args = (
+                f"{self.args[0]}\nthe plugin's last lines on stderr:\n" + "\n".join(f"  {line}" for line in lines),
+            )
+        return self
 
 
 class ServeError(PluginError):
@@ -27,18 +43,13 @@ class PluginExitedError(PluginError):
     `exit_code` is negative for a signal, as in `subprocess`, and None where a runner cannot tell.
     """
 
-    def __init__(self, message: str, *, exit_code: int | None, stderr: tuple[str, ...] = ()) -> None:
+    def __init__(self, message: str, *, exit_code: int | None) -> None:
         super().__init__(message)
         self.exit_code: Final = exit_code
-        self.stderr: Final = stderr
 
 
 class StartTimeoutError(PluginError):
     """The plugin's process runs but did not announce itself in time. Give it more, or find out what it waits for."""
-
-    def __init__(self, message: str, *, stderr: tuple[str, ...] = ()) -> None:
-        super().__init__(message)
-        self.stderr: Final = stderr
 
 
 class HandshakeError(PluginError):
@@ -47,10 +58,9 @@ class HandshakeError(PluginError):
     `line` is what came, shortened.
     """
 
-    def __init__(self, message: str, *, line: str = "", stderr: tuple[str, ...] = ()) -> None:
+    def __init__(self, message: str, *, line: str = "") -> None:
         super().__init__(message)
         self.line: Final = line
-        self.stderr: Final = stderr
 
 
 class IncompatibleVersionError(HandshakeError):

@@ -2,17 +2,33 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
+import os
+
+from . import _announcement, _environment, _live
+from ._announcement import Expectation
+from ._child import Child
+from ._errors import HandshakeError, PluginError
+from ._listener import Address, SocketFolder
+from ._plugin import Plugin
+from ._runner import ProcessRunner
+from ._wiring import DirectWiring, RelayWiring, SessionWiring
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import logging
-    import os
-    import ssl
     from collections.abc import Callable, Collection, Mapping, Sequence
+    from ssl import SSLContext
 
+    import grpc
+
+    from ._announcement import Announcement
     from ._handshake import Handshake
-    from ._plugin import Plugin
+    from ._relay import Relay
     from ._runner import Runner
     from ._secure import SecureConfig
+    from ._tls import Identity, TLSContexts
+    from ._wiring import Wiring
 
 
 def launch(
@@ -26,10 +42,10 @@ def launch(
     start_timeout: float = 60.0,
     auto_mtls: bool = False,
     multiplex: bool = False,
-    tls: ssl.SSLContext | None = None,
+    tls: SSLContext | None = None,
     secure: SecureConfig | None = None,
     ports: tuple[int, int] = (10000, 25000),
-    socket_group: str | None = None,
+    socket_group: str = "",
     logger: logging.Logger | None = None,
     on_stdout: Callable[[bytes], object] | None = None,
     on_stderr: Callable[[bytes], object] | None = None,
@@ -37,43 +53,190 @@ def launch(
     kill_group: bool = False,
     options: Sequence[tuple[str, object]] = (),
 ) -> Plugin:
-    """Start a plugin and connect to it.
+    """Start a plugin and connect to it. It is killed when this process ends, at the latest.
 
     Parameters
     ----------
     command
         The program and its arguments, or a `Runner` that starts it elsewhere, for example in a container.
+    handshake
+        The magic cookie that host and plugin know.
     versions
         Versions of the contract that this host speaks. `Plugin.version` is the one that was agreed on.
-    env
-        Variables for the plugin, on top of this process's own if `inherit_env`. Those by which go-plugin talks to a
-        plugin are never inherited.
+    env, inherit_env
+        Variables for the plugin, on top of this process's own if `inherit_env`. Those by which a host talks to a plugin
+        are never inherited: they would be another host's.
+    cwd
+        Working folder of the plugin; default: this process's.
     start_timeout
         Seconds until the plugin must have announced itself.
     auto_mtls
-        Encrypt the connection with certificates made for this one launch.
+        Encrypt the connection, with certificates made for this one launch.
     multiplex
         Carry brokered connections inside the first one.
     tls
-        Static TLS: the client's context, for a plugin with a static TLS of its own.
+        Static TLS: the client's context, for a plugin that has a static TLS of its own. Not together with `auto_mtls`.
     secure
         Checksum that the plugin's files must have.
     ports
         First and last port that a plugin on TCP may take.
+    socket_group
+        Name or number of a group that may connect to the plugin's sockets, for a plugin that runs as another user.
     logger
-        Where records and lines go that the plugin writes to its stderr. Default: ``doze_sdk.plugin.<program>``.
+        Gets the records and lines that the plugin writes to the stderr it was started with.
+        Default: ``doze_sdk.plugin.<program>``.
     on_stdout, on_stderr
-        Called with what the plugin and its children wrote to stdout and stderr after the handshake.
+        Called, from a thread, with what the plugin and its children write to stdout and stderr after the handshake.
     on_log_line
-        Called with each raw line of the plugin's stderr.
+        Called, from a thread, with each raw line of the stderr that the plugin was started with.
     kill_group
-        Start the plugin in a process group of its own, and kill that whole group when the plugin has to be killed.
+        Start the plugin in a process group of its own, and kill the whole group when the plugin has to be killed.
     options
         Further options for the gRPC channel.
 
     Raises
     ------
     PluginError
-        The subclass says what to do. Nothing of the plugin is left: no process, no socket, no thread.
+        The subclass and the text say what to do. Nothing of the plugin is left: no process, socket, folder or thread.
     """
-    raise NotImplementedError
+    if auto_mtls and tls is not None:
+        raise PluginError("cannot launch a plugin with both auto_mtls and tls: choose one")
+    runner = _runner(command, cwd=cwd, own_group=kill_group)
+    if secure is not None:
+        secure.check(command)
+    identity = _identity() if auto_mtls else None
+    expected = Expectation(frozenset(versions), auto_mtls=auto_mtls, multiplex=multiplex)
+    with contextlib.ExitStack() as undo:
+        folder = SocketFolder(group=socket_group)
+        undo.callback(folder.close)
+        environment = {
+            **(_environment.inherited() if inherit_env else {}),
+            **(env or {}),
+            **_variables(handshake, expected, ports, folder.path, socket_group, identity),
+        }
+        logger = logger or logging.getLogger(f"doze_sdk.plugin.{runner.name}")
+        child = Child(runner, logger=logger, on_log_line=on_log_line)
+        child.start(environment, folder.path)
+        undo.callback(_abandon, child)
+        announcement = _announced(child, expected, start_timeout)
+        connection = _Connection(announcement, folder, _contexts(identity, announcement, tls), multiplex, options)
+        undo.callback(connection.close)
+        child.start_reading()
+        undo.pop_all()
+    plugin = Plugin(
+        child,
+        announcement,
+        channel=connection.channel,
+        wiring=connection.wiring,
+        logger=logger,
+        on_stdout=on_stdout,
+        on_stderr=on_stderr,
+        release=lambda: (connection.close(), _remove_socket(announcement.address), folder.close()),
+    )
+    _live.add(plugin)
+    return plugin
+
+
+class _Connection:
+    """The channel to a plugin, and what brokered connections are made with."""
+
+    def __init__(
+        self,
+        announcement: Announcement,
+        folder: SocketFolder,
+        tls: TLSContexts | None,
+        multiplex: bool,
+        options: Sequence[tuple[str, object]],
+    ) -> None:
+        self._relay: Relay | None = None
+        self.wiring: Wiring
+        if tls is None and not multiplex:
+            self.wiring = DirectWiring(folder)
+            self.channel = self.wiring.dial(announcement.address, options)
+            return
+        from ._relay import Relay
+
+        self._relay = Relay(tls=tls)
+        if multiplex:
+            self.wiring = SessionWiring(self._relay.dial_session(*announcement.address))
+            self.channel = self.wiring.dial_multiplexed(None, options)
+        else:
+            self.wiring = RelayWiring(self._relay, folder)
+            self.channel = self.wiring.dial(announcement.address, options)
+
+    def close(self) -> None:
+        self.channel.close()
+        if self._relay is not None:
+            self._relay.close()
+
+
+def _runner(
+    command: Sequence[str | os.PathLike[str]] | Runner, *, cwd: str | os.PathLike[str] | None, own_group: bool
+) -> Runner:
+    if isinstance(command, (str, bytes)) or not hasattr(command, "diagnose"):
+        return ProcessRunner(command, cwd=cwd, own_group=own_group)
+    return command
+
+
+def _variables(
+    handshake: Handshake,
+    expected: Expectation,
+    ports: tuple[int, int],
+    folder: str,
+    group: str,
+    identity: Identity | None,
+) -> dict[str, str]:
+    if not expected.versions:
+        raise PluginError("cannot launch a plugin without a version of the contract; pass versions={1}")
+    variables = {
+        handshake.cookie_key: handshake.cookie_value,
+        _environment.MIN_PORT: str(ports[0]),
+        _environment.MAX_PORT: str(ports[1]),
+        _environment.PROTOCOL_VERSIONS: ",".join(map(str, sorted(expected.versions))),
+        _environment.SOCKET_FOLDER: folder,
+    }
+    if expected.multiplex:
+        variables[_environment.MULTIPLEX] = "true"
+    if identity is not None:
+        variables[_environment.CLIENT_CERTIFICATE] = identity.pem
+    if group:
+        variables[_environment.SOCKET_GROUP] = group
+    return variables
+
+
+def _announced(child: Child, expected: Expectation, timeout: float) -> Announcement:
+    try:
+        announcement = _announcement.parse(child.first_line(timeout), expected)
+    except PluginError as error:
+        _abandon(child)
+        raise error.with_last_words(child.last_words())
+    address = child.runner.to_host(announcement.address)
+    return announcement._replace(address=address)
+
+
+def _abandon(child: Child) -> None:
+    child.runner.kill()
+    child.stop(5.0)
+
+
+def _identity() -> Identity:
+    from . import _tls
+
+    return _tls.generate()
+
+
+def _contexts(identity: Identity | None, announcement: Announcement, tls: SSLContext | None) -> TLSContexts | None:
+    if identity is None and tls is None:
+        return None
+    from . import _tls
+
+    if identity is not None:
+        return _tls.contexts(identity, _tls.peer_from_field(announcement.certificate))
+    return tls
+
+
+def _remove_socket(address: Address) -> None:
+    """Remove what a plugin has left that ended by SIGKILL; it may not know the folder that it was given."""
+    if address.network == "unix":
+        with contextlib.suppress(OSError):
+            os.unlink(address.address)  # noqa: PTH108  (pathlib would be loaded for this alone)

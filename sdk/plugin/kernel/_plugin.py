@@ -2,58 +2,158 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
+import time
+
+import grpc
+
+from . import _codec, _controller, _health, _live, _stdio
+from ._broker import Broker
+from ._errors import PluginError
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import logging
+    from collections.abc import Callable
     from types import TracebackType
-    from typing import Self
+    from typing import Final, Self
 
-    import grpc
-
-    from ._broker import Broker
+    from ._announcement import Announcement
+    from ._attached import Attached
+    from ._child import Child
     from ._reattach import ReattachConfig
+    from ._wiring import Wiring
+
+PATIENCE: Final = 2.0
+"""Seconds that a plugin has to end by itself after it was asked to, as in go-plugin."""
+
+_OLD_PATIENCE = 0.25  # the same for a plugin that cannot be asked, as in go-plugin before 2018
+_REAPED = 5.0  # seconds in which the kernel must have ended a process that got SIGKILL
 
 
 class Plugin:
-    """A running plugin: its channel, and the end of its life.
+    """A running plugin. As a context manager it is killed at the end of the block.
 
-    A context manager: leaving the block kills the plugin.
+    Attributes
+    ----------
+    channel : grpc.Channel
+        The connection to the plugin; make the contract's stubs with it. Closed by `kill`.
+    version : int
+        The version of the contract that both sides speak.
+    broker : Broker
+        Makes further connections.
     """
 
-    channel: grpc.Channel
-    version: int
-    pid: int | None
-    broker: Broker
+    def __init__(
+        self,
+        process: Child | Attached,
+        announcement: Announcement,
+        *,
+        channel: grpc.Channel,
+        wiring: Wiring,
+        logger: logging.Logger,
+        on_stdout: Callable[[bytes], object] | None,
+        on_stderr: Callable[[bytes], object] | None,
+        release: Callable[[], None],
+    ) -> None:
+        self.channel: Final = channel
+        self.version: Final = announcement.version
+        self._announcement = announcement
+        self._process = process
+        self._logger = logger
+        self._release = release
+        self._kill_lock = threading.RLock()
+        self._killed = False
+        self._shutdown: grpc.Future[bytes] | None = None
+        runner = process.runner
+        self.broker: Final = Broker(wiring, to_peer=runner.to_plugin, from_peer=runner.to_host)
+        self._end_broker = self.broker.start_stream(channel)
+        self._stdio = _stdio_stream(channel)
+        self._sinks = {_codec.STDOUT: on_stdout, _codec.STDERR: on_stderr}
+        threading.Thread(target=self._take_stdio, name="go-plugin-stdio", daemon=True).start()
 
-    def ping(self, *, timeout: float = 5.0) -> None:
-        """Ask the plugin's health service whether it lives. Raise `PluginError` if there is no answer."""
-        raise NotImplementedError
+    @property
+    def pid(self) -> int | None:
+        """The plugin's process id, if it runs on this machine."""
+        return self._process.runner.pid
 
-    def kill(self) -> None:
-        """Ask the plugin to stop, wait two seconds, then send SIGKILL. Bounded, and harmless when it is dead already."""
-        raise NotImplementedError
+    @property
+    def id(self) -> str:
+        """The plugin's process id or whatever its runner names it by."""
+        return self._process.runner.id
 
     @property
     def exited(self) -> bool:
         """Whether the plugin's process has ended."""
-        raise NotImplementedError
+        return self._process.ended.is_set()
 
     @property
     def exit_code(self) -> int | None:
-        """Exit code of the ended process, negative for a signal; None while it runs or if nobody can tell."""
-        raise NotImplementedError
-
-    def wait(self, timeout: float | None = None) -> bool:
-        """Wait until the plugin's process has ended; return whether it has."""
-        raise NotImplementedError
+        """Exit code of the ended process, negative for a signal; None while it runs, or if nobody can tell."""
+        return self._process.exit_code
 
     @property
     def stderr(self) -> tuple[str, ...]:
-        """The last lines of the plugin's stderr, as text."""
-        raise NotImplementedError
+        """The last lines that the plugin wrote to the stderr it was started with, as text."""
+        return self._process.last_words()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until the plugin's process has ended, at most `timeout` seconds; return whether it has."""
+        return self._process.ended.wait(timeout)
+
+    def ping(self, *, timeout: float = 5.0) -> None:
+        """Ask the plugin's health service whether it lives.
+
+        Raises
+        ------
+        PluginError
+            There is no answer within `timeout` seconds, or the answer is an error.
+        """
+        check = self.channel.unary_unary(
+            _health.CHECK,
+            request_serializer=_codec.encode_health_request,
+            response_deserializer=_codec.decode_health_response,
+        )
+        try:
+            check(_health.SERVICE, timeout=timeout)
+        except (grpc.RpcError, ValueError) as error:  # ValueError: the channel is closed
+            raise PluginError(f"plugin {self._name} does not answer: {reason(error)}").with_last_words(
+                self.stderr if self.exited else ()
+            ) from error
 
     def reattach_config(self) -> ReattachConfig:
-        """What another host needs to connect to this same process. Not available under AutoMTLS."""
-        raise NotImplementedError
+        """Return what another host needs to connect to this same plugin.
+
+        Raises
+        ------
+        ReattachError
+            The connection is encrypted or multiplexed, which cannot be picked up by another host.
+        """
+        from ._reattach import ReattachConfig
+
+        return ReattachConfig.of(self._announcement, pid=self.pid, test=self._process.is_test)
+
+    def kill(self) -> None:
+        """End the plugin: ask it to stop, wait two seconds, then send SIGKILL. Harmless when it has ended.
+
+        Whatever processes the plugin has started do not delay this, even if they hold its stdout or stderr. When it
+        returns, the channel is closed, and no thread, socket or folder of this plugin is left.
+        """
+        with self._kill_lock:
+            if self._killed:
+                return
+            self._killed = True
+            try:
+                self._end()
+            finally:
+                _live.discard(self)
+
+    def ask_to_stop(self) -> None:
+        """Send the request to stop without waiting for anything, so that several plugins can stop at once."""
+        if self._shutdown is None and not self._process.is_test and not self.exited:
+            with contextlib.suppress(ValueError):  # the channel is closed
+                self._shutdown = _shutdown_call(self.channel)
 
     def __enter__(self) -> Self:
         return self
@@ -62,3 +162,73 @@ class Plugin:
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.kill()
+
+    def __repr__(self) -> str:
+        return f"<Plugin {self._name} version {self.version}, {'ended' if self.exited else 'running'}>"
+
+    @property
+    def _name(self) -> str:
+        return f"{self._process.runner.name!r} ({self.id})"
+
+    def _end(self) -> None:
+        self.ask_to_stop()
+        patience = self._patience()
+        self.broker.close()
+        if not self._process.is_test and not self._process.ended.wait(patience):
+            self._logger.warning("plugin %s failed to exit gracefully", self._name)
+            self._process.runner.kill()
+        self._end_broker()
+        self._stdio.cancel()
+        self.channel.close()
+        if not self._process.stop(_REAPED):
+            self._logger.error("plugin %s cannot be killed: it is still there after SIGKILL", self._name)
+        self._release()
+
+    def _patience(self) -> float:
+        """Seconds that the plugin has from now on."""
+        if self._shutdown is None:
+            return 0.0
+        deadline = time.monotonic() + PATIENCE
+        try:
+            self._shutdown.result(PATIENCE)
+        except grpc.FutureTimeoutError:
+            return 0.0  # it does not even answer
+        except grpc.RpcError as error:
+            if error.code() is grpc.StatusCode.UNIMPLEMENTED:
+                return _OLD_PATIENCE
+            return max(0.0, deadline - time.monotonic())  # it may have gone before its answer
+        return PATIENCE
+
+    def _take_stdio(self) -> None:
+        try:
+            for item in self._stdio:
+                sink = self._sinks.get(item.channel)
+                if sink is not None:
+                    self._give(sink, item.data)
+        except grpc.RpcError:
+            pass  # the stream ends with the connection, and old plugins do not have it
+
+    def _give(self, sink: Callable[[bytes], object], data: bytes) -> None:
+        try:
+            sink(data)
+        except Exception:  # whatever the caller's function raises, the plugin's output has to be read
+            self._logger.exception("the function for the output of plugin %s failed", self._name)
+
+
+def reason(error: grpc.RpcError | ValueError) -> str:
+    """Say in words what came of a call."""
+    if isinstance(error, grpc.Call):
+        return f"{error.code().name}: {error.details()}"
+    return str(error)
+
+
+def _stdio_stream(channel: grpc.Channel) -> grpc.CallIterator[_codec.StdioData]:
+    return channel.unary_stream(
+        _stdio.STREAM, request_serializer=_codec.encode_empty, response_deserializer=_codec.decode_stdio_data
+    )(None)
+
+
+def _shutdown_call(channel: grpc.Channel) -> grpc.Future[bytes]:
+    return channel.unary_unary(
+        _controller.SHUTDOWN, request_serializer=_codec.encode_empty, response_deserializer=_codec.decode_empty
+    ).future(None, timeout=PATIENCE)

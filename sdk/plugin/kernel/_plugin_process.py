@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 
 LOGGER: Final = logging.getLogger("doze_sdk.plugin")
 
-_CALLS_FINISH = 1.0  # seconds for calls in flight after a SIGTERM; a host's own patience is two
+_CALLS_SETTLE = 0.1  # seconds for calls in flight after a host's request, so that gRPC need not complain about them
+_CALLS_FINISH = 1.0  #  seconds for calls in flight after a SIGTERM; a host's own patience is two
 _OUTPUT_ARRIVES = 0.1  # seconds for the last output to reach a host that reads it
 _ORPHAN_ENDS = 0.08  # seconds from the host's death to our own, at most
 
@@ -108,7 +109,7 @@ class PluginProcess:
         return True
 
     def _shut_down(self) -> None:
-        self._ends.put(None)
+        self._ends.put(_CALLS_SETTLE)
 
     def _hand_over_output(self) -> None:
         if self._redirection is not None:
