@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import importlib.metadata
 from typing import TYPE_CHECKING
@@ -31,6 +32,15 @@ class _Verbs(click.Group):
             return None
         command: click.Command = importlib.import_module(self.verbs[cmd_name], __package__).command
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args[0] not in self.verbs:
+            close = difflib.get_close_matches(args[0], self.verbs, n=1)
+            hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(self.verbs)}"
+            ctx.fail(f"no verb {args[0]!r}; {hint}")
+        return super().resolve_command(ctx, args)
 
 
 def group(verbs: Mapping[str, str]) -> click.Group:

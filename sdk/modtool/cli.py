@@ -26,9 +26,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return _run(sys.argv[1:] if arguments is None else arguments)
     except ModuleNotFoundError as error:
-        if error.name not in _EXTRA:
+        package = (error.name or "").partition(".")[0]
+        if package not in _EXTRA:
             raise
-        return _fail(f"the package {error.name!r} is missing; install it with: pip install 'doze-sdk[modtool]'", 2)
+        return _fail(f"the package {package!r} is missing; install it with: pip install 'doze-sdk[modtool]'", 2)
     except KeyboardInterrupt:
         return 130
     except Exception as error:
