@@ -110,7 +110,7 @@ class Source:
     def _cluster_starts(self, text: str, start: int) -> list[int]:
         if text.isascii():
             return list(range(len(text)))
-        from ._graphemes import cluster_starts
+        from ._unicode import cluster_starts
 
         end = start + len(text)
         low = bisect_right(self.boundaries, start)
