@@ -1,7 +1,7 @@
 """Further connections between a host and its plugin, in either direction, under numbers that both know.
 
-The numbers travel in messages of the contract; the broker's own stream, ``plugin.GRPCBroker/StartStream``, tells where each one
-is accepted.
+The numbers travel in messages of the contract; the broker's own stream, ``plugin.GRPCBroker/StartStream``, tells where
+each one is accepted.
 """
 
 from __future__ import annotations

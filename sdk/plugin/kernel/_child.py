@@ -171,9 +171,7 @@ class Child:
             return  # go-plugin discards it: what the plugin prints comes through gRPC
         buffer = self._unfinished["stdout"] + data
         line, newline, _ = buffer.partition(b"\n")
-        if newline or (not data and line):
-            self._first_line = line
-        elif len(line) > _LONGEST_LINE:
+        if newline or (line and not data) or len(line) > _LONGEST_LINE:
             self._first_line = line
         self._unfinished["stdout"] = b"" if self._first_line is not None else buffer
 

@@ -1,7 +1,7 @@
 """The messages of go-plugin's own five services, encoded and decoded by hand.
 
-Generated modules for them would put ``plugin/grpc_stdio.proto`` and the like into protobuf's one global pool, where any other
-library that speaks go-plugin puts them too.
+Generated modules for them would put ``plugin/grpc_stdio.proto`` and the like into protobuf's one global pool, where any
+other library that speaks go-plugin puts them too.
 """
 
 from __future__ import annotations

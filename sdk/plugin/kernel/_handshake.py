@@ -28,8 +28,8 @@ this as a bug.
 class Handshake:
     """The magic cookie by which a plugin knows that a host, and not a person, has started it.
 
-    It protects nothing: it is a courtesy to people who run a plugin by hand. A plain class, because importing `dataclasses`
-    would cost more than everything else that happens before the cookie is checked.
+    It protects nothing: it is a courtesy to people who run a plugin by hand. A plain class, because importing
+    `dataclasses` would cost more than everything else that happens before the cookie is checked.
 
     Parameters
     ----------

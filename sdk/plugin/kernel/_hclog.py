@@ -1,8 +1,8 @@
 """Log records between a plugin and its host: one JSON object per line, as go-plugin's hclog writes and reads them.
 
-A Go host takes ``@message``, ``@level`` and ``@timestamp`` for strings without looking: any other type ends the host's process.
-It drops the structure of a line that is longer than 64 KiB, whose level it does not know, or whose timestamp has not exactly
-six digits of a second. A `HclogHandler` cannot write such a line, whatever it is given.
+A Go host takes ``@message``, ``@level`` and ``@timestamp`` for strings without looking: any other type ends the host's
+process. It drops the structure of a line that is longer than 64 KiB, whose level it does not know, or whose timestamp
+has not exactly six digits of a second. A `HclogHandler` cannot write such a line, whatever it is given.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Final, TypeAlias
 
-    Json: TypeAlias = "str | int | float | bool | None | list[Json] | dict[str, Json]"
+    Json: TypeAlias = "str | int | float | bool | list[Json] | dict[str, Json] | None"
 
 TRACE: Final = 5
 """hclog's lowest level, as a level of `logging`."""
@@ -121,8 +121,8 @@ def write_all(descriptor: int, data: bytes) -> None:
 class LogLineParser:
     """Turns the lines of one plugin's stderr back into records, as a Go host does.
 
-    Lines that are not JSON have the level of their ``[WARN]``-like prefix. After a Go panic every untagged line is an error.
-    The fields of a JSON line are in the record's ``fields``, a dictionary.
+    Lines that are not JSON have the level of their ``[WARN]``-like prefix. After a Go panic every untagged line is an
+    error. The fields of a JSON line are in the record's ``fields``, a dictionary.
 
     Parameters
     ----------

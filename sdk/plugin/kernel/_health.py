@@ -25,15 +25,19 @@ class Health:
         self._status = _codec.SERVING
 
     def handler(self) -> grpc.GenericRpcHandler:
-        coders = {
-            "request_deserializer": _codec.decode_health_request,
-            "response_serializer": _codec.encode_health_response,
-        }
         return grpc.method_handlers_generic_handler(
             "grpc.health.v1.Health",
             {
-                "Check": grpc.unary_unary_rpc_method_handler(self._check, **coders),
-                "Watch": grpc.unary_stream_rpc_method_handler(_Watch(self), **coders),
+                "Check": grpc.unary_unary_rpc_method_handler(
+                    self._check,
+                    request_deserializer=_codec.decode_health_request,
+                    response_serializer=_codec.encode_health_response,
+                ),
+                "Watch": grpc.unary_stream_rpc_method_handler(
+                    _Watch(self),
+                    request_deserializer=_codec.decode_health_request,
+                    response_serializer=_codec.encode_health_response,
+                ),
             },
         )
 

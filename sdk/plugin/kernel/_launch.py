@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
+from collections.abc import Sequence
 
 from . import _announcement, _environment, _live
 from ._announcement import Expectation
 from ._child import Child
-from ._errors import HandshakeError, PluginError
+from ._errors import PluginError
 from ._listener import Address, SocketFolder
 from ._plugin import Plugin
 from ._runner import ProcessRunner
@@ -17,10 +17,9 @@ from ._wiring import DirectWiring, RelayWiring, SessionWiring
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    import os
+    from collections.abc import Callable, Collection, Mapping
     from ssl import SSLContext
-
-    import grpc
 
     from ._announcement import Announcement
     from ._handshake import Handshake
@@ -123,6 +122,12 @@ def launch(
         undo.callback(connection.close)
         child.start_reading()
         undo.pop_all()
+
+    def release() -> None:
+        connection.close()
+        _remove_socket(announcement.address)
+        folder.close()
+
     plugin = Plugin(
         child,
         announcement,
@@ -131,7 +136,7 @@ def launch(
         logger=logger,
         on_stdout=on_stdout,
         on_stderr=on_stderr,
-        release=lambda: (connection.close(), _remove_socket(announcement.address), folder.close()),
+        release=release,
     )
     _live.add(plugin)
     return plugin
@@ -158,8 +163,8 @@ class _Connection:
 
         self._relay = Relay(tls=tls)
         if multiplex:
-            self.wiring = SessionWiring(self._relay.dial_session(*announcement.address))
-            self.channel = self.wiring.dial_multiplexed(None, options)
+            self.wiring = session = SessionWiring(self._relay)
+            self.channel = session.dial_main(announcement.address, options)
         else:
             self.wiring = RelayWiring(self._relay, folder)
             self.channel = self.wiring.dial(announcement.address, options)
@@ -173,7 +178,7 @@ class _Connection:
 def _runner(
     command: Sequence[str | os.PathLike[str]] | Runner, *, cwd: str | os.PathLike[str] | None, own_group: bool
 ) -> Runner:
-    if isinstance(command, (str, bytes)) or not hasattr(command, "diagnose"):
+    if isinstance(command, Sequence):
         return ProcessRunner(command, cwd=cwd, own_group=own_group)
     return command
 
@@ -209,7 +214,8 @@ def _announced(child: Child, expected: Expectation, timeout: float) -> Announcem
         announcement = _announcement.parse(child.first_line(timeout), expected)
     except PluginError as error:
         _abandon(child)
-        raise error.with_last_words(child.last_words())
+        error.with_last_words(child.last_words())
+        raise
     address = child.runner.to_host(announcement.address)
     return announcement._replace(address=address)
 

@@ -162,8 +162,8 @@ class LoopbackPorts:
 def private_folder(prefix: str) -> str:
     """Make a folder that only this user can enter.
 
-    `os.mkdir` with a random name is what `tempfile.mkdtemp` does, without its import. A temporary folder whose name leaves
-    no room for a socket's is passed over for ``/tmp``.
+    `os.mkdir` with a random name is what `tempfile.mkdtemp` does, without its import. A temporary folder whose name
+    leaves no room for a socket's is passed over for ``/tmp``.
     """
     base = temporary_folder()
     if len(os.fsencode(base)) > UNIX_PATH_LIMIT - 40:

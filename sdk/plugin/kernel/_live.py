@@ -1,8 +1,8 @@
 """Plugins must not outlive the host that launched them, however it ends.
 
-At a normal end or an uncaught exception `atexit` kills them. Python dies of SIGTERM and SIGHUP without further ado, so those are
-caught while plugins are alive, unless the program does so itself; they then end the process as before. Nothing helps against
-SIGKILL, except that a plugin made with this package notices it.
+At a normal end or an uncaught exception `atexit` kills them. Python dies of SIGTERM and SIGHUP without further ado, so
+those are caught while plugins are alive, unless the program does so itself; they then end the process as before.
+Nothing helps against SIGKILL, except that a plugin made with this package notices it.
 """
 
 from __future__ import annotations

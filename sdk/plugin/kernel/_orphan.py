@@ -1,9 +1,9 @@
 """Notices that the host has died without a word.
 
-Nothing in go-plugin ends a plugin whose host was killed. The host holds the other end of the plugin's stderr: when the kernel
-closes it, `poll` reports an error on our end at once, without reading, writing or waking up in between. That alone could also
-be a host that closed a pipe, so a second sign is asked for: the process was handed to another parent, or, when a wrapper such
-as ``sh -c`` stands between host and plugin, stdout is gone as well and no host is connected.
+Nothing in go-plugin ends a plugin whose host was killed. The host holds the other end of the plugin's stderr: when the
+kernel closes it, `poll` reports an error on our end at once, without reading, writing or waking up in between. That
+alone could also be a host that closed a pipe, so a second sign is asked for: the process was handed to another parent,
+or, when a wrapper such as ``sh -c`` stands between host and plugin, stdout is gone as well and no host is connected.
 """
 
 from __future__ import annotations

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     import logging
     from collections.abc import Callable
     from types import TracebackType
+
+    from grpc import _CallIterator  # in the stubs alone
     from typing import Final, Self
 
     from ._announcement import Announcement
@@ -222,7 +224,7 @@ def reason(error: grpc.RpcError | ValueError) -> str:
     return str(error)
 
 
-def _stdio_stream(channel: grpc.Channel) -> grpc.CallIterator[_codec.StdioData]:
+def _stdio_stream(channel: grpc.Channel) -> _CallIterator[_codec.StdioData]:
     return channel.unary_stream(
         _stdio.STREAM, request_serializer=_codec.encode_empty, response_deserializer=_codec.decode_stdio_data
     )(None)

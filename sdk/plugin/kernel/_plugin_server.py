@@ -25,15 +25,14 @@ if TYPE_CHECKING:
     from ._relay import Relay
     from ._stdio import Output
     from ._tls import TLSContexts
-    from ._wiring import Wiring
 
-    type_Registration = Callable[[grpc.Server, Broker], object]
+    Registration = Callable[[grpc.Server, Broker], object]
 
 
 class Settings(NamedTuple):
     """What an author may choose about the server."""
 
-    versions: Mapping[int, type_Registration | str]
+    versions: Mapping[int, Registration | str]
     tls: Callable[[], ssl.SSLContext] | None
     network: str
     max_workers: int
@@ -105,8 +104,8 @@ class PluginServer:
             options=self._settings.options,
             interceptors=self._settings.interceptors,
         )
-        if isinstance(wiring, SessionWiring) and self._relay is not None:
-            address = wiring.open_main(self._relay, self._listeners, self._group)
+        if isinstance(wiring, SessionWiring):
+            address = wiring.open_main(self._listeners, self._group)
         else:
             address = wiring.open(self._group).address
         multiplex = self._variables.multiplex if self._variables.multiplex_is_named else None
@@ -126,14 +125,14 @@ class PluginServer:
         register(services, broker)
         return services
 
-    def _wiring(self) -> Wiring:
+    def _wiring(self) -> DirectWiring | RelayWiring | SessionWiring:
         tls = self._tls()
         if tls is None and not self._variables.multiplex:
             return DirectWiring(self._listeners)
         from ._relay import Relay
 
         self._relay = Relay(tls=tls)
-        return SessionWiring() if self._variables.multiplex else RelayWiring(self._relay, self._listeners)
+        return SessionWiring(self._relay) if self._variables.multiplex else RelayWiring(self._relay, self._listeners)
 
     def _tls(self) -> TLSContexts | None:
         if self._settings.tls is not None or not self._variables.client_certificate:
@@ -146,7 +145,7 @@ class PluginServer:
 
 
 def _negotiated(
-    versions: Mapping[int, type_Registration | str], variables: HostVariables, warn: Callable[[str], object]
+    versions: Mapping[int, Registration | str], variables: HostVariables, warn: Callable[[str], object]
 ) -> int:
     if not versions:
         raise ServeError("cannot serve: no version of the contract was given; pass versions={1: register}")
@@ -161,13 +160,13 @@ def _listeners(network: str, variables: HostVariables) -> Listeners:
     return SocketFolder(variables.socket_folder, group=variables.socket_group)
 
 
-def _resolved(registration: type_Registration | str, version: int) -> type_Registration:
+def _resolved(registration: Registration | str, version: int) -> Registration:
     if not isinstance(registration, str):
         return registration
     from importlib import import_module
 
     module, _, name = registration.partition(":")
-    register = getattr(import_module(module), name, None) if name else None
+    register: Registration | None = getattr(import_module(module), name, None) if name else None
     if not callable(register):
         raise ServeError(
             f"cannot serve version {version}: {registration!r} must be 'package.module:function' and name a function "

@@ -68,8 +68,8 @@ class ProcessRunner:
     cwd
         Working folder; default: this process's.
     own_group
-        Whether the plugin gets a process group of its own, which is then killed as a whole. A terminal's Ctrl-C does not
-        reach it any more.
+        Whether the plugin gets a process group of its own, which is then killed as a whole. A terminal's Ctrl-C does
+        not reach it any more.
     """
 
     def __init__(

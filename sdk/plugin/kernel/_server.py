@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from typing import Final, NoReturn
 
-    type_Handler = grpc.RpcMethodHandler[object, object]
+    Handler = grpc.RpcMethodHandler[object, object]
 
 SERVER_OPTIONS: Final = (
     ("grpc.so_reuseport", 0),  # on by default in grpcio: two plugins would share one port of the range
@@ -33,18 +33,18 @@ CHANNEL_OPTIONS: Final = (
 class Services(grpc.Server):
     """Records what is registered, so that it can be offered by any number of servers.
 
-    Behind a relay one plugin is several gRPC servers; an author's function must run once all the same, because the servicers
-    that it makes have state.
+    Behind a relay one plugin is several gRPC servers; an author's function must run once all the same, because the
+    servicers that it makes have state.
     """
 
     def __init__(self) -> None:
         self._generic: list[grpc.GenericRpcHandler] = []
-        self._registered: list[tuple[str, dict[str, type_Handler]]] = []
+        self._registered: list[tuple[str, dict[str, Handler]]] = []
 
     def add_generic_rpc_handlers(self, generic_rpc_handlers: Iterable[grpc.GenericRpcHandler]) -> None:
         self._generic.extend(generic_rpc_handlers)
 
-    def add_registered_method_handlers(self, service_name: str, method_handlers: Mapping[str, type_Handler]) -> None:
+    def add_registered_method_handlers(self, service_name: str, method_handlers: Mapping[str, Handler]) -> None:
         self._registered.append((service_name, dict(method_handlers)))
 
     def offer_on(self, server: grpc.Server) -> None:
@@ -89,14 +89,18 @@ class ServerGroup:
         self._services = services
         self._pool = DaemonPool(max_workers)
         self._options = (*SERVER_OPTIONS, *options)
-        self._interceptors = interceptors
+        self._interceptors = list(interceptors)
         self._lock = threading.Lock()
         self._servers: list[grpc.Server] = []
         self._stopped = False
 
     def bind(self, target: str) -> None:
         """Start one more server, on `target`."""
-        server = grpc.server(self._pool, options=self._options, interceptors=self._interceptors)
+        server = grpc.server(
+            self._pool,  # type: ignore[arg-type]  # the stub asks for a ThreadPoolExecutor, gRPC for an Executor
+            options=self._options,
+            interceptors=self._interceptors,
+        )
         self._services.offer_on(server)
         server.add_insecure_port(target)
         with self._lock:

@@ -1,7 +1,7 @@
 """What a plugin and its children write to stdout and stderr after the handshake, streamed to the host.
 
-go-plugin replaces two variables of the Go runtime; here the file descriptors themselves are replaced, so that C code and child
-processes are heard too, and no child can hold the host's pipes open.
+go-plugin replaces two variables of the Go runtime; here the file descriptors themselves are replaced, so that C code
+and child processes are heard too, and no child can hold the host's pipes open.
 """
 
 from __future__ import annotations

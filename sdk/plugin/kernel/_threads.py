@@ -17,8 +17,8 @@ T = TypeVar("T")
 class DaemonPool(Executor):
     """A thread pool whose threads end with the process.
 
-    `concurrent.futures.ThreadPoolExecutor` is joined at exit, so that one handler that hangs would keep a plugin alive until
-    its host loses patience.
+    `concurrent.futures.ThreadPoolExecutor` is joined at exit, so that one handler that hangs would keep a plugin alive
+    until its host loses patience.
     """
 
     def __init__(self, max_workers: int) -> None:
@@ -58,8 +58,8 @@ class DaemonPool(Executor):
 class StreamThreads(ThreadPoolExecutor):
     """A thread of its own for each call of a handler that streams until its client leaves.
 
-    In a synchronous gRPC server such a handler would occupy a worker for good, and go-plugin's hosts open two at once. gRPC
-    honours the attribute ``experimental_thread_pool`` of a handler only if it is a `ThreadPoolExecutor`.
+    In a synchronous gRPC server such a handler would occupy a worker for good, and go-plugin's hosts open two at once.
+    gRPC honours the attribute ``experimental_thread_pool`` of a handler only if it is a `ThreadPoolExecutor`.
     """
 
     def __init__(self) -> None:

@@ -1,7 +1,7 @@
 """How connections are made and taken: directly, through TLS, or inside one multiplexed connection.
 
-A `Wiring` is what the plugin's server, the host's channel and the brokers of both are built on. Only the direct one exists
-unless a host asks for more.
+A `Wiring` is what the plugin's server, the host's channel and the brokers of both are built on. Only the direct one
+exists unless a host asks for more.
 """
 
 from __future__ import annotations
@@ -11,8 +11,7 @@ from typing import Protocol
 import grpc
 
 from ._errors import BrokerError
-from ._listener import Address, Listeners
-from ._server import CHANNEL_OPTIONS, ServerGroup
+from ._server import CHANNEL_OPTIONS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,15 +19,19 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
+    from ._listener import Address, Listeners
     from ._relay import Backend, Gateway, Relay, Route, Session
+    from ._server import ServerGroup
 
-    type_Options = Sequence[tuple[str, object]]
+    Options = Sequence[tuple[str, object]]
 
 
 class Opened(Protocol):
     """A group of servers that can be reached from outside."""
 
-    address: Address | None
+    @property
+    def address(self) -> Address | None:
+        """Where to connect to; None inside a multiplexed connection."""
 
     def expect(self) -> None:
         """Take the next multiplexed connection."""
@@ -45,17 +48,16 @@ class Wiring(Protocol):
     def open(self, group: ServerGroup) -> Opened:
         """Let the other side connect to `group`."""
 
-    def dial(self, address: Address, options: type_Options) -> grpc.Channel:
+    def dial(self, address: Address, options: Options) -> grpc.Channel:
         """Connect to `address`."""
 
-    def dial_multiplexed(self, knock: Callable[[], None] | None, options: type_Options) -> grpc.Channel:
+    def dial_multiplexed(self, knock: Callable[[], None] | None, options: Options) -> grpc.Channel:
         """Connect to whatever the other side has agreed on in `knock`."""
 
 
 class _Listening:
     def __init__(self, listeners: Listeners, address: Address, *, route: Route | None, backend: Backend | None) -> None:
-        self.address: Address | None = address
-        self._address = address
+        self.address = address
         self._listeners = listeners
         self._route = route
         self._backend = backend
@@ -68,7 +70,7 @@ class _Listening:
             self._route.close()
         if self._backend is not None:
             self._backend.close()
-        self._listeners.discard(self._address)
+        self._listeners.discard(self.address)
 
 
 class DirectWiring:
@@ -79,13 +81,13 @@ class DirectWiring:
     def __init__(self, listeners: Listeners) -> None:
         self._listeners = listeners
 
-    def open(self, group: ServerGroup) -> Opened:
+    def open(self, group: ServerGroup) -> _Listening:
         return _Listening(self._listeners, self._listeners.bind(group.bind), route=None, backend=None)
 
-    def dial(self, address: Address, options: type_Options) -> grpc.Channel:
+    def dial(self, address: Address, options: Options) -> grpc.Channel:
         return grpc.insecure_channel(address.target, options=(*CHANNEL_OPTIONS, *options))
 
-    def dial_multiplexed(self, knock: Callable[[], None] | None, options: type_Options) -> grpc.Channel:
+    def dial_multiplexed(self, knock: Callable[[], None] | None, options: Options) -> grpc.Channel:
         raise NotImplementedError("direct connections are made by address")
 
 
@@ -98,7 +100,7 @@ class RelayWiring:
         self._relay = relay
         self._listeners = listeners
 
-    def open(self, group: ServerGroup) -> Opened:
+    def open(self, group: ServerGroup) -> _Listening:
         from ._relay import Backend
 
         backend = Backend(group.bind)
@@ -106,15 +108,15 @@ class RelayWiring:
         route = self._relay.listen(listener, backend)
         return _Listening(self._listeners, address, route=route, backend=backend)
 
-    def dial(self, address: Address, options: type_Options) -> grpc.Channel:
+    def dial(self, address: Address, options: Options) -> grpc.Channel:
         return gateway_channel(self._relay.dial(address.network, address.address), options)
 
-    def dial_multiplexed(self, knock: Callable[[], None] | None, options: type_Options) -> grpc.Channel:
+    def dial_multiplexed(self, knock: Callable[[], None] | None, options: Options) -> grpc.Channel:
         raise NotImplementedError("connections with sockets of their own are made by address")
 
 
 class _Multiplexed:
-    address = None
+    address: Address | None = None
 
     def __init__(self, session: Session, backend: Backend) -> None:
         self._session = session
@@ -132,36 +134,42 @@ class SessionWiring:
 
     multiplexed = True
 
-    def __init__(self, session: Session | None = None) -> None:
-        self.session = session
+    def __init__(self, relay: Relay) -> None:
+        self._relay = relay
+        self._session: Session | None = None
 
-    def open(self, group: ServerGroup) -> Opened:
+    def open(self, group: ServerGroup) -> _Multiplexed:
         from ._relay import Backend
 
         return _Multiplexed(self._require_session(), Backend(group.bind))
 
-    def open_main(self, relay: Relay, listeners: Listeners, group: ServerGroup) -> Opened:
+    def open_main(self, listeners: Listeners, group: ServerGroup) -> Address:
         """Listen for the host: its first connection carries everything, and streams without a knock go to `group`."""
         from ._relay import Backend
 
         backend = Backend(group.bind)
         listener, address = listeners.listen()
-        self.session = relay.accept_session(listener, backend)
-        return _Listening(listeners, address, route=None, backend=backend)
+        self._session = self._relay.accept_session(listener, backend)
+        return address
 
-    def dial(self, address: Address, options: type_Options) -> grpc.Channel:
+    def dial_main(self, address: Address, options: Options) -> grpc.Channel:
+        """Connect to a plugin's main server."""
+        self._session = self._relay.dial_session(address.network, address.address)
+        return self.dial_multiplexed(None, options)
+
+    def dial(self, address: Address, options: Options) -> grpc.Channel:
         raise NotImplementedError("multiplexed connections have no address")
 
-    def dial_multiplexed(self, knock: Callable[[], None] | None, options: type_Options) -> grpc.Channel:
+    def dial_multiplexed(self, knock: Callable[[], None] | None, options: Options) -> grpc.Channel:
         return gateway_channel(self._require_session().gateway(knock), options)
 
     def _require_session(self) -> Session:
-        if self.session is None:
+        if self._session is None:
             raise BrokerError("cannot make a brokered connection before the plugin serves")
-        return self.session
+        return self._session
 
 
-def gateway_channel(gateway: Gateway, options: type_Options) -> grpc.Channel:
+def gateway_channel(gateway: Gateway, options: Options) -> grpc.Channel:
     """Return a channel through `gateway` that takes the gateway along when it is closed."""
     from ._relay import CHANNEL_OPTIONS as RELAY_OPTIONS
 

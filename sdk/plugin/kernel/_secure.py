@@ -1,0 +1,100 @@
+"""Checks that a plugin's files are the ones that are meant, before any of them runs."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import os
+import shutil
+from collections.abc import Sequence
+
+from ._errors import ChecksumError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
+
+    from ._runner import Runner
+
+_INTERPRETERS: Final = ("python", "pypy")
+
+
+class SecureConfig:
+    """The checksum that a plugin's files must have, go-plugin's SecureConfig.
+
+    The files are the program itself and, where the program is followed by the name of a file, that file: a script, a zipapp
+    or a PEX. They are hashed one after the other. What a script imports is not checked, so ship a plugin that has to be
+    secure as one file.
+
+    Parameters
+    ----------
+    checksum
+        The digest, as bytes or in hexadecimal.
+    algorithm
+        A name that `hashlib.new` knows.
+    """
+
+    def __init__(self, checksum: bytes | str, *, algorithm: str = "sha256") -> None:
+        try:
+            self._checksum = bytes.fromhex(checksum) if isinstance(checksum, str) else bytes(checksum)
+            length = hashlib.new(algorithm).digest_size
+        except ValueError as error:
+            raise ChecksumError(f"cannot use {checksum!r} as {algorithm!r} checksum of a plugin: {error}") from error
+        if not self._checksum:
+            raise ChecksumError("no checksum provided: a plugin's SecureConfig needs the digest of its files")
+        if length and len(self._checksum) != length:
+            raise ChecksumError(
+                f"cannot use a checksum of {len(self._checksum)} bytes: {algorithm} has {length}; "
+                "was it made with another algorithm?"
+            )
+        self._algorithm = algorithm
+
+    @classmethod
+    def of(cls, command: Sequence[str | os.PathLike[str]], *, algorithm: str = "sha256") -> SecureConfig:
+        """Return the checksum that the files of `command` have now."""
+        return cls(_digest(_files(command), algorithm), algorithm=algorithm)
+
+    @property
+    def checksum(self) -> str:
+        """The digest in hexadecimal."""
+        return self._checksum.hex()
+
+    def check(self, command: Sequence[str | os.PathLike[str]] | Runner) -> None:
+        """Raise `ChecksumError` unless the files of `command` have the checksum."""
+        if not isinstance(command, Sequence):
+            raise ChecksumError("cannot check the plugin's files: a runner starts it, and knows alone where they are")
+        files = _files(command)
+        found = _digest(files, self._algorithm)
+        if not hmac.compare_digest(found, self._checksum):
+            raise ChecksumError(
+                f"checksums did not match: {' and '.join(map(repr, files))} must have the {self._algorithm} checksum "
+                f"{self._checksum.hex()}, got {found.hex()}; the plugin was not started; fetch it again"
+            )
+
+
+def _files(command: Sequence[str | os.PathLike[str]]) -> list[str]:
+    program = os.fspath(command[0])
+    path = shutil.which(program)
+    if path is None:
+        raise ChecksumError(f"cannot check the plugin's files: there is no program {program!r}")
+    argument = os.fspath(command[1]) if len(command) > 1 else ""
+    if os.path.isfile(argument):  # noqa: PTH113  (a plain string is hashed and shown)
+        return [path, argument]
+    if os.path.basename(path).startswith(_INTERPRETERS):  # noqa: PTH119
+        raise ChecksumError(
+            f"cannot check the plugin's files: {path!r} runs code that is in no file named by the command; ship the plugin "
+            "as one file (a zipapp or PEX) and name it right after the interpreter"
+        )
+    return [path]
+
+
+def _digest(files: list[str], algorithm: str) -> bytes:
+    digest = hashlib.new(algorithm)
+    for path in files:
+        try:
+            with open(path, "rb") as file:  # noqa: PTH123
+                while block := file.read(1 << 20):
+                    digest.update(block)
+        except OSError as error:
+            raise ChecksumError(f"cannot check the plugin's files: {path!r}: {error.strerror}") from error
+    return digest.digest()
