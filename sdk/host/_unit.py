@@ -18,7 +18,7 @@ from ._process import KILL, STOP_LADDER, Command, Ladder, Process, await_event, 
 from ._shell import Shell, output_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from types import TracebackType
 
     from ..engine import SpawnPlan
@@ -42,6 +42,7 @@ class Unit:
         self._hooks = hooks
         self._ladder = ladder
         self._ended: Process | None = None
+        self._stopped = False
         self._stopping = threading.Lock()
 
     @property
@@ -55,7 +56,9 @@ class Unit:
 
         After `stop` it stays what it was before.
         """
-        return self._ended or next((process for process in self.processes.values() if process.exit is not None), None)
+        if self._ended is None and not self._stopped:
+            self._ended = next((process for process in self.processes.values() if process.exit is not None), None)
+        return self._ended
 
     def wait(self, timeout: float | None = None) -> Process | None:
         """Wait until any process ends, stop the others, and return the one that ended first.
@@ -65,9 +68,9 @@ class Unit:
         ended = await_event(self.processes.values(), {}, None if timeout is None else time.monotonic() + timeout)
         if not isinstance(ended, Process):
             return None
-        self._ended = self._ended or ended
+        first = self.exited
         self.stop()
-        return self._ended
+        return first
 
     def mark(self) -> Mapping[str, int]:
         """Return where the logs end now, for `log`."""
@@ -102,7 +105,9 @@ class Unit:
 
         """
         with self._stopping:
-            _stop_all([*self.processes.values(), *self._hooks], ladder or self._ladder)
+            _ = self.exited
+            self._stopped = True
+            _stop_all(self.processes.values(), self._hooks, ladder or self._ladder)
 
     def kill(self) -> None:
         """End everything with SIGKILL, as a crash of the engine would."""
@@ -174,7 +179,7 @@ def start(
             boot.await_ready(step, logs[step.spec.name], processes)
             boot.run_hooks(step, logs[step.spec.name], processes, hooks)
     except BaseException:  # Ctrl-C as well: nobody else knows of these processes
-        _stop_all([*processes.values(), *hooks], ladder)
+        _stop_all(processes.values(), hooks, ladder)
         raise
     return Unit(processes, tuple(hooks), ladder)
 
@@ -339,11 +344,14 @@ def _why_not_started(command: Command, error: OSError) -> str:
     return f"cannot run {command.argv[0]}: {why}"
 
 
-def _stop_all(processes: list[Process], ladder: Ladder) -> None:
+def _stop_all(processes: Iterable[Process], hooks: Iterable[Process], ladder: Ladder) -> None:
+    """Stop everything in reverse order; a hook that still runs is not asked, as in doze."""
     errors = []
-    for process in reversed(processes):
+    for process, signals in reversed(
+        [*((process, ladder) for process in processes), *((hook, KILL) for hook in hooks)]
+    ):
         try:
-            process.stop(ladder)
+            process.stop(signals)
         except HostError as error:
             errors.append(error)
     if errors:

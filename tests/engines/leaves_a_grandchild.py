@@ -3,7 +3,7 @@ import signal
 
 child = os.fork()
 if not child:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, lambda *_: print("grandchild heard SIGINT", flush=True))
     while True:
         signal.pause()
 signal.signal(signal.SIGINT, lambda *_: os._exit(0))
