@@ -5,14 +5,12 @@ from __future__ import annotations
 import os
 import socket
 import struct
-import tempfile
 import threading
 from collections import deque
-from contextlib import suppress
-from pathlib import Path
 from typing import Final
 
 from ._errors import TransportError
+from ._listener import private_folder, remove_folder
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -94,16 +92,13 @@ class PrivatePath:
     """A path for a unix socket in a folder that only this account can enter; leaving the block removes both."""
 
     def __init__(self) -> None:
-        # Short, because a path of more than 107 bytes cannot be bound and TMPDIR may be long.
-        self._folder: Final = Path(tempfile.mkdtemp(prefix="doze"))
-        self.path: Final = self._folder / "s"
+        self._folder: Final = private_folder("doze-relay")
+        self.path: Final = f"{self._folder}/s"
 
     def remove(self) -> None:
-        self.path.unlink(missing_ok=True)
-        with suppress(FileNotFoundError):  # removed before
-            self._folder.rmdir()
+        remove_folder(self._folder)
 
-    def __enter__(self) -> Path:
+    def __enter__(self) -> str:
         return self.path
 
     def __exit__(self, *_: object) -> None:
@@ -116,10 +111,10 @@ def owner(sock: socket.socket) -> int:
     return int(struct.unpack("3i", peer)[0])
 
 
-def _connect(path: Path) -> socket.socket:
+def _connect(path: str) -> socket.socket:
     sock = socket.socket(socket.AF_UNIX)
     try:
-        sock.connect(str(path))
+        sock.connect(path)
         if owner(sock) != os.getpid():
             raise TransportError(f"connecting to our own gRPC server at {path}: process {owner(sock)} listens there")
     except OSError as error:

@@ -48,7 +48,7 @@ class Gateway:
             return
         self._exchange.closing.add(self._close)
         listener = socket.socket(socket.AF_UNIX)
-        listener.bind(str(self._private.path))
+        listener.bind(self._private.path)
         listener.listen(1)
         listener.setblocking(False)
         self._listener = listener
@@ -81,7 +81,8 @@ class Gateway:
         if self._watch is not None and self._listener is not None:
             self._watch.want(0)
             self._listener.close()
-            self._private.path.unlink(missing_ok=True)
+            with suppress(FileNotFoundError):
+                os.unlink(self._private.path)  # noqa: PTH108 - pathlib is not loaded here
             self._watch = self._listener = None
 
     def _close(self) -> None:

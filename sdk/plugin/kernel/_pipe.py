@@ -78,15 +78,21 @@ class SocketCarrier(Carrier):
         super().__init__(loop)
         self._socket: Final = sock
         self._finishing = False
+        self._deaf = False  # the peer has closed its socket; reading what it sent before tells how it meant that
         self._watch: Final[Watch] = loop.watch(sock, READ, self._ready)
 
     def send(self, data: bytes | bytearray | memoryview) -> None:
+        if self._deaf:
+            return
         sent = 0
         if not self._waiting:
             try:
                 sent = self._socket.send(data)
             except BlockingIOError:
                 pass
+            except BrokenPipeError:
+                self._deaf = True
+                return
             except OSError as error:
                 # Not now: the caller is in the middle of something with this pipe.
                 self._loop.soon(partial(self.pipe.break_off, _broken("sending to the peer", error)))
@@ -142,6 +148,9 @@ class SocketCarrier(Carrier):
             del self._waiting[: self._socket.send(self._waiting)]
         except BlockingIOError:
             return
+        except BrokenPipeError:
+            self._deaf = True
+            self._waiting.clear()
         except OSError as error:
             self.pipe.break_off(_broken("sending to the peer", error))
             return

@@ -235,6 +235,9 @@ class Link:
                 del outgoing[: self._socket.send(outgoing)]
             except BlockingIOError:
                 pass
+            except BrokenPipeError:
+                self._handle(self._connection.receive_eof())
+                return
             except OSError as error:
                 self._end(TransportError(f"sending on the multiplexed connection: it broke: {error}"))
                 return

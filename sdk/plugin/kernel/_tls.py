@@ -20,10 +20,10 @@ import ssl
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 from ._errors import CertificateError, MissingExtraError, TransportError
+from ._listener import private_folder, remove_folder
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -192,15 +192,15 @@ def _present(identity: Identity, both: tuple[ssl.SSLContext, ...]) -> None:
 
 
 @contextmanager
-def _key_file(content: bytes) -> Iterator[Path]:
+def _key_file(content: bytes) -> Iterator[str]:
     """Yield a path under which `content` can be read, for `load_cert_chain`, which takes nothing else."""
     memory: Callable[[str], int] | None = getattr(os, "memfd_create", None)  # on Linux
     if memory is not None:
         descriptor = memory("doze-mtls")
         try:
             os.write(descriptor, content)
-            path = Path("/proc/self/fd", str(descriptor))
-            if path.exists():
+            path = f"/proc/self/fd/{descriptor}"
+            if os.access(path, os.R_OK):
                 yield path
                 return
         finally:
@@ -210,18 +210,18 @@ def _key_file(content: bytes) -> Iterator[Path]:
 
 
 @contextmanager
-def _private_file(content: bytes) -> Iterator[Path]:
-    import tempfile
-
-    folder = Path(tempfile.mkdtemp(prefix="doze-mtls-"))  # 0700
-    path = folder / "key"
+def _private_file(content: bytes) -> Iterator[str]:
+    folder = private_folder("doze-mtls")
+    path = f"{folder}/key"
     try:
-        path.touch(0o600, exist_ok=False)
-        path.write_bytes(content)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            os.write(descriptor, content)
+        finally:
+            os.close(descriptor)
         yield path
     finally:
-        path.unlink(missing_ok=True)
-        folder.rmdir()
+        remove_folder(folder)
 
 
 def _pem(label: str, content: bytes) -> str:
