@@ -23,9 +23,10 @@ class Unresolved:
 
 
 def own_annotations(cls: type) -> Iterator[tuple[str, object, str]]:
-    """Yield name, type and spelling of each annotation in the body of *cls*, which is just being defined.
+    """Yield name, type and source text of each annotation in the body of *cls*, which is just being defined.
 
-    A text is evaluated where the class statement stands; what cannot be is yielded as `Unresolved`.
+    A text is evaluated where the class statement stands; what cannot be is yielded as `Unresolved`. An annotation that
+    is no text has none.
     """
     try:
         annotations: Mapping[str, object] = cls.__annotations__
@@ -38,7 +39,7 @@ def own_annotations(cls: type) -> Iterator[tuple[str, object, str]]:
             scope = scope or _scope(cls)
             yield name, _evaluated(annotation, *scope), annotation
         else:
-            yield name, annotation, spelling(annotation)
+            yield name, annotation, ""
 
 
 def _scope(cls: type) -> tuple[dict[str, object], dict[str, object]]:
@@ -46,7 +47,7 @@ def _scope(cls: type) -> tuple[dict[str, object], dict[str, object]]:
     frame = sys._getframe(1)  # noqa: SLF001 - the one way to the locals of the function that defines a class
     module = sys.modules.get(cls.__module__)
     names: dict[str, object] = vars(module) if module else {}
-    nested = {name: value for name, value in vars(cls).items() if isinstance(value, type)}
+    nested: dict[str, object] = {name: value for name, value in vars(cls).items() if isinstance(value, type)}
     while frame.f_back is not None:
         frame = frame.f_back
         if frame.f_globals.get("__name__") == cls.__module__:

@@ -181,19 +181,17 @@ def _inherited(cls: type[Declaration]) -> Iterator[Plan]:
             yield plan
 
 
-def _fields(
-    cls: type[Declaration], own: Iterable[tuple[str, object, str]], problems: list[str]
-) -> tuple[Field, ...]:
+def _fields(cls: type[Declaration], own: Iterable[tuple[str, object, str]], problems: list[str]) -> tuple[Field, ...]:
     fields: dict[str, Field] = {}
     for plan in _inherited(cls):
         fields |= {field.name: field for field in plan.fields}
-    for name, annotation, spelled in own:
+    for name, annotation, source in own:
         if annotation is ClassVar or get_origin(annotation) is ClassVar:
             continue
         declared = vars(cls).get(name, MISSING)
         if declared is not MISSING:
             delattr(cls, name)
-        field = Field(name, annotation, spelled, declared if isinstance(declared, Declared) else Declared())
+        field = Field(name, annotation, source, declared if isinstance(declared, Declared) else Declared())
         found = interpret(field, declared, Block)
         problems += [f"{name}: {problem}" for problem in found or field_problems(field, top=issubclass(cls, Config))]
         fields[name] = field
@@ -221,8 +219,9 @@ class Config(Declaration):
     """The block of an engine.
 
     A field is an argument if its type is `str`, `bool`, `int`, `float`, `Literal[…]`, `timedelta`, `Path`, or a list or
-    a map (``dict[str, …]``) of those; ``| None`` lets the source say null, which keeps the default. It is a nested block
-    if its type is ``list[B]`` (repeated), ``B | None`` (at most one) or ``B`` (exactly one), for a class B of `Block`.
+    a map (``dict[str, …]``) of those; ``| None`` lets the source say null, which keeps the default. It is a nested
+    block if its type is ``list[B]`` (repeated), ``B | None`` (at most one) or ``B`` (exactly one), for a class B of
+    `Block`.
 
     Class arguments:
         unique: what must differ, as ``"role.name"`` (a label or argument of a repeated block) or ``"extensions"`` (the

@@ -5,6 +5,8 @@ from __future__ import annotations
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
 
+from ._annotations import spelling
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -124,7 +126,7 @@ class Field:
         name: of the attribute in Python.
         hcl: its name in the source.
         annotation: its type.
-        spelled: its type as the author wrote it.
+        source: its type as the author wrote it, if that is known.
         kind: of an argument or label; None for a nested block.
         block: the class of a nested block, else None.
         nullable: whether the source may say null, which keeps the default.
@@ -145,16 +147,16 @@ class Field:
         "nullable",
         "show",
         "since",
-        "spelled",
+        "source",
         "times",
         "until",
     )
 
-    def __init__(self, name: str, annotation: object, spelled: str, declared: Declared) -> None:
+    def __init__(self, name: str, annotation: object, source: str, declared: Declared) -> None:
         self.name = name
         self.annotation = annotation
-        self.spelled = spelled
-        self.hcl = declared.hcl or (name[:-1] if name.endswith("_") else name)
+        self.source = source
+        self.hcl = declared.hcl or name.removesuffix("_")
         self.default = declared.default
         self.doc = declared.doc
         self.show = declared.show
@@ -166,6 +168,11 @@ class Field:
         self.block: type[Block] | None = None
         self.times = Times.ANY
         self.nullable = False
+
+    @property
+    def spelled(self) -> str:
+        """Its type, for messages."""
+        return self.source or spelling(self.annotation)
 
     @property
     def required(self) -> bool:

@@ -26,10 +26,11 @@ _SUPPORTED = (
 def interpret(field: Field, declared: object, block_base: type[Block]) -> list[str]:
     """Find out what *field* is and return what prevents it."""
     if isinstance(field.annotation, Unresolved):
-        return [
-            f"its type {field.spelled!r} cannot be evaluated: {field.annotation.reason}; a config class needs its types "
-            "at run time, so define or import them above it, outside of 'if TYPE_CHECKING'"
-        ]
+        problem = (
+            f"its type {field.spelled!r} cannot be evaluated: {field.annotation.reason}; a config class needs its "
+            "types at run time: define or import them above it, outside of 'if TYPE_CHECKING'"
+        )
+        return [problem]
     annotation = unwrapped(field.annotation)
     members = union_members(annotation)
     field.nullable = admits_none(annotation)
@@ -75,7 +76,7 @@ def _name_problems(field: Field, *, top: bool) -> Iterator[str]:
         yield f"{field.hcl!r} is no name in HCL"
     if top and field.kind is not None and field.hcl in CORE_ARGUMENTS:
         known = ", ".join(sorted(CORE_ARGUMENTS))
-        yield f"the argument {field.hcl!r} belongs to doze, which keeps {known} in an engine's block; choose another name"
+        yield f"the argument {field.hcl!r} belongs to doze, as do all of {known} in an engine's block"
 
 
 def _label_problems(field: Field, *, top: bool) -> Iterator[str]:
@@ -89,8 +90,8 @@ def _block_problems(field: Field) -> Iterator[str]:
     expected: object = {Times.ANY: [], Times.AT_MOST_ONCE: None, Times.ONCE: MISSING}[field.times]
     if field.default != expected:
         yield (
-            f"a nested block takes no default of its own; expected {'none' if expected is MISSING else repr(expected)}, "
-            f"got {field.default!r}"
+            "a nested block takes no default of its own; "
+            f"expected {'none' if expected is MISSING else repr(expected)}, got {field.default!r}"
         )
     if field.show is not MISSING or field.gate is not None:
         yield "show and gate are for arguments; this is a nested block"
@@ -119,8 +120,9 @@ def _version_problems(field: Field) -> Iterator[str]:
     for name, major in gates.items():
         if major is not None and not _is_major(major):
             yield f"{name} is the major of an engine version, such as {name}=18, got {major!r}"
-    if _is_major(field.since) and _is_major(field.until) and field.since >= field.until:
-        yield f"no engine version has it: since {field.since} is not below until {field.until}"
+    since, until = field.since, field.until
+    if since is not None and until is not None and _is_major(since) and _is_major(until) and since >= until:
+        yield f"no engine version has it: since {since} is not below until {until}"
     if (field.since or field.until) and field.is_label:
         yield "a label has no versions; give them to the block"
     if field.gate is not None and field.block is None:

@@ -320,10 +320,10 @@ def _compound(annotation: object) -> Kind | None:
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin is Literal:
         return _enumeration(arguments)
-    if origin is list:
+    if origin is list and arguments:
         element = kind_of(arguments[0])
         return element and ListOf(element)
-    if origin is dict and arguments[0] is str:
+    if origin is dict and arguments[:1] == (str,):
         element = kind_of(arguments[1])
         return element and MapOf(element)
     return _KINDS.get(annotation)

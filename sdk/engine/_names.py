@@ -8,7 +8,7 @@ RESERVED_TYPES = frozenset("process use aws defaults tls modules variable locals
 """Block keywords and variable roots that the host keeps for itself; no engine may have such a type."""
 
 CORE_ARGUMENTS = frozenset("count for_each depends_on enabled version listen port".split())
-"""Arguments of every engine's block that belong to the host: a module never sees them. Nested blocks may use the names."""
+"""Arguments of an engine's block that belong to the host: a module never sees them. Nested blocks may use the names."""
 
 _TYPE = re.compile(r"[a-z][a-z0-9_]*", re.ASCII)
 
