@@ -7,7 +7,9 @@ def main() -> None:
     """Serve until the host hangs up."""
     serve(
         "{{ cookiecutter.__package }}.driver:Driver",
-        modes={"__serve": "{{ cookiecutter.__package }}.server:main"},
+        modes={
+            "__serve": "{{ cookiecutter.__package }}.server:main",
+        },
     )
 
 

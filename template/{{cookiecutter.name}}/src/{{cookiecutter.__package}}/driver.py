@@ -57,7 +57,7 @@ class Driver(engine.Driver[Settings], engine.Versionless, engine.Describer):
             arguments.append("--listing")
         for header in spec.header:
             arguments += ["--header", header.name, header.value]
-        program, args = self_command("__serve", *arguments)
+        program, args = self_command("__serve", *arguments, package=__package__)
         ready = engine.Ready(kind="socket", target=str(socket))
         return engine.SpawnPlan.single(engine.SpawnSpec(name=self.type, bin=program, args=args, ready=ready))
 
