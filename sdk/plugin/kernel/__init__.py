@@ -26,40 +26,41 @@ Importing this package loads next to nothing, and `serve` imports gRPC only afte
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from . import protobuf as protobuf
-    from ._broker import Accepted as Accepted
-    from ._broker import Broker as Broker
-    from ._errors import BrokerError as BrokerError
-    from ._errors import CertificateError as CertificateError
-    from ._errors import ChecksumError as ChecksumError
-    from ._errors import CommandError as CommandError
-    from ._errors import HandshakeError as HandshakeError
-    from ._errors import IncompatibleVersionError as IncompatibleVersionError
-    from ._errors import MissingExtraError as MissingExtraError
-    from ._errors import PeerRefusedError as PeerRefusedError
-    from ._errors import PluginError as PluginError
-    from ._errors import PluginExitedError as PluginExitedError
-    from ._errors import ReattachError as ReattachError
-    from ._errors import ServeError as ServeError
-    from ._errors import StartTimeoutError as StartTimeoutError
-    from ._errors import SupervisorError as SupervisorError
-    from ._errors import TransportError as TransportError
-    from ._errors import UnsupportedPluginError as UnsupportedPluginError
+    from ._broker import Accepted as Accepted, Broker as Broker
+    from ._errors import (
+        BrokerError as BrokerError,
+        CertificateError as CertificateError,
+        ChecksumError as ChecksumError,
+        CommandError as CommandError,
+        HandshakeError as HandshakeError,
+        IncompatibleVersionError as IncompatibleVersionError,
+        MissingExtraError as MissingExtraError,
+        PeerRefusedError as PeerRefusedError,
+        PluginError as PluginError,
+        PluginExitedError as PluginExitedError,
+        ReattachError as ReattachError,
+        ServeError as ServeError,
+        StartTimeoutError as StartTimeoutError,
+        SupervisorError as SupervisorError,
+        TransportError as TransportError,
+        UnsupportedPluginError as UnsupportedPluginError,
+    )
     from ._handshake import Handshake as Handshake
-    from ._listener import Address as Address
-    from ._hclog import TRACE as TRACE
-    from ._hclog import HclogHandler as HclogHandler
-    from ._hclog import LogLineParser as LogLineParser
-    from ._hclog import parse_log_line as parse_log_line
+    from ._hclog import (
+        TRACE as TRACE,
+        HclogHandler as HclogHandler,
+        LogLineParser as LogLineParser,
+        parse_log_line as parse_log_line,
+    )
     from ._launch import launch as launch
+    from ._listener import Address as Address
     from ._plugin import Plugin as Plugin
-    from ._reattach import ReattachConfig as ReattachConfig
-    from ._reattach import reattach as reattach
-    from ._runner import ProcessRunner as ProcessRunner
-    from ._runner import Runner as Runner
+    from ._reattach import ReattachConfig as ReattachConfig, reattach as reattach
+    from ._runner import ProcessRunner as ProcessRunner, Runner as Runner
     from ._secure import SecureConfig as SecureConfig
     from ._serve import serve as serve
-    from ._serve_test import TestServer as TestServer
-    from ._serve_test import serve_test as serve_test
+    from ._serve_test import ServedPlugin as ServedPlugin, serve_test as serve_test
+    from ._tls import TLSContexts as TLSContexts
     from ._supervisor import Supervisor as Supervisor
 
 _HOME = {
@@ -86,11 +87,12 @@ _HOME = {
     "Runner": "_runner",
     "SecureConfig": "_secure",
     "ServeError": "_errors",
+    "ServedPlugin": "_serve_test",
     "StartTimeoutError": "_errors",
     "Supervisor": "_supervisor",
     "SupervisorError": "_errors",
     "TRACE": "_hclog",
-    "TestServer": "_serve_test",
+    "TLSContexts": "_tls",
     "TransportError": "_errors",
     "UnsupportedPluginError": "_errors",
     "launch": "_launch",

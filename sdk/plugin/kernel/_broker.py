@@ -104,6 +104,7 @@ class Broker:
         BrokerError
             The number is in use, or the broker is closed.
         """
+        self._check_role("server", f"accept connection {service_id}")
         with self._condition:
             self._check_open(f"accept connection {service_id}")
             if service_id in self._accepted:
@@ -129,6 +130,7 @@ class Broker:
         BrokerError
             The other side has not accepted that number within `timeout` seconds, or refused it.
         """
+        self._check_role("client", f"dial connection {service_id}")
         if self._wiring.multiplexed:
             return self._dial_multiplexed(service_id, timeout, options)
         info = self._wait_for_info(service_id, timeout)
@@ -288,6 +290,13 @@ class Broker:
     def _check_open(self, action: str) -> None:
         if self._closed:
             raise BrokerError(f"cannot {action}: the plugin's connection is closed")
+
+    def _check_role(self, role: str, action: str) -> None:
+        if self._wiring.lacks == role:
+            raise BrokerError(
+                f"cannot {action}: static TLS was given for the first connection alone; give tls=TLSContexts(server=..., "
+                "client=...) on this side"
+            )
 
     def _forget(self, service_id: int) -> None:
         with self._condition:

@@ -4,30 +4,28 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 from collections.abc import Sequence
 
 from . import _announcement, _environment, _live
 from ._announcement import Expectation
 from ._child import Child
+from ._connection import Connection, static_tls
 from ._errors import PluginError
 from ._listener import Address, SocketFolder
 from ._plugin import Plugin
 from ._runner import ProcessRunner
-from ._wiring import DirectWiring, RelayWiring, SessionWiring
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import os
     from collections.abc import Callable, Collection, Mapping
     from ssl import SSLContext
 
     from ._announcement import Announcement
     from ._handshake import Handshake
-    from ._relay import Relay
     from ._runner import Runner
     from ._secure import SecureConfig
     from ._tls import Identity, TLSContexts
-    from ._wiring import Wiring
 
 
 def launch(
@@ -41,7 +39,7 @@ def launch(
     start_timeout: float = 60.0,
     auto_mtls: bool = False,
     multiplex: bool = False,
-    tls: SSLContext | None = None,
+    tls: SSLContext | TLSContexts | None = None,
     secure: SecureConfig | None = None,
     ports: tuple[int, int] = (10000, 25000),
     socket_group: str = "",
@@ -74,7 +72,8 @@ def launch(
     multiplex
         Carry brokered connections inside the first one.
     tls
-        Static TLS: the client's context, for a plugin that has a static TLS of its own. Not together with `auto_mtls`.
+        Static TLS, for a plugin that has one of its own: the client's context, or both roles' for brokered connections
+        too. Not together with `auto_mtls`.
     secure
         Checksum that the plugin's files must have.
     ports
@@ -118,7 +117,9 @@ def launch(
         child.start(environment, folder.path)
         undo.callback(_abandon, child)
         announcement = _announced(child, expected, start_timeout)
-        connection = _Connection(announcement, folder, _contexts(identity, announcement, tls), multiplex, options)
+        connection = Connection(
+            announcement, folder, _contexts(identity, announcement, tls), multiplex=multiplex, options=options
+        )
         undo.callback(connection.close)
         child.start_reading()
         undo.pop_all()
@@ -131,8 +132,7 @@ def launch(
     plugin = Plugin(
         child,
         announcement,
-        channel=connection.channel,
-        wiring=connection.wiring,
+        connection=connection,
         logger=logger,
         on_stdout=on_stdout,
         on_stderr=on_stderr,
@@ -140,39 +140,6 @@ def launch(
     )
     _live.add(plugin)
     return plugin
-
-
-class _Connection:
-    """The channel to a plugin, and what brokered connections are made with."""
-
-    def __init__(
-        self,
-        announcement: Announcement,
-        folder: SocketFolder,
-        tls: TLSContexts | None,
-        multiplex: bool,
-        options: Sequence[tuple[str, object]],
-    ) -> None:
-        self._relay: Relay | None = None
-        self.wiring: Wiring
-        if tls is None and not multiplex:
-            self.wiring = DirectWiring(folder)
-            self.channel = self.wiring.dial(announcement.address, options)
-            return
-        from ._relay import Relay
-
-        self._relay = Relay(tls=tls)
-        if multiplex:
-            self.wiring = session = SessionWiring(self._relay)
-            self.channel = session.dial_main(announcement.address, options)
-        else:
-            self.wiring = RelayWiring(self._relay, folder)
-            self.channel = self.wiring.dial(announcement.address, options)
-
-    def close(self) -> None:
-        self.channel.close()
-        if self._relay is not None:
-            self._relay.close()
 
 
 def _runner(
@@ -231,14 +198,14 @@ def _identity() -> Identity:
     return _tls.generate()
 
 
-def _contexts(identity: Identity | None, announcement: Announcement, tls: SSLContext | None) -> TLSContexts | None:
-    if identity is None and tls is None:
-        return None
+def _contexts(
+    identity: Identity | None, announcement: Announcement, tls: SSLContext | TLSContexts | None
+) -> TLSContexts | None:
+    if identity is None:
+        return static_tls(tls)
     from . import _tls
 
-    if identity is not None:
-        return _tls.contexts(identity, _tls.peer_from_field(announcement.certificate))
-    return tls
+    return _tls.contexts(identity, _tls.peer_from_field(announcement.certificate))
 
 
 def _remove_socket(address: Address) -> None:

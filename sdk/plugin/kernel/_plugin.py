@@ -10,22 +10,21 @@ import grpc
 
 from . import _codec, _controller, _health, _live, _stdio
 from ._broker import Broker
-from ._errors import PluginError
+from ._errors import PluginError, ReattachError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import logging
     from collections.abc import Callable
     from types import TracebackType
-
-    from grpc import _CallIterator  # in the stubs alone
     from typing import Final, Self
 
+    from grpc import _CallIterator  # in the stubs alone
+
     from ._announcement import Announcement
-    from ._attached import Attached
     from ._child import Child
-    from ._reattach import ReattachConfig
-    from ._wiring import Wiring
+    from ._connection import Connection
+    from ._reattach import Attached, ReattachConfig
 
 PATIENCE: Final = 2.0
 """Seconds that a plugin has to end by itself after it was asked to, as in go-plugin."""
@@ -52,14 +51,13 @@ class Plugin:
         process: Child | Attached,
         announcement: Announcement,
         *,
-        channel: grpc.Channel,
-        wiring: Wiring,
+        connection: Connection,
         logger: logging.Logger,
         on_stdout: Callable[[bytes], object] | None,
         on_stderr: Callable[[bytes], object] | None,
         release: Callable[[], None],
     ) -> None:
-        self.channel: Final = channel
+        self.channel: Final = connection.channel
         self.version: Final = announcement.version
         self._announcement = announcement
         self._process = process
@@ -69,9 +67,9 @@ class Plugin:
         self._killed = False
         self._shutdown: grpc.Future[bytes] | None = None
         runner = process.runner
-        self.broker: Final = Broker(wiring, to_peer=runner.to_plugin, from_peer=runner.to_host)
-        self._end_broker = self.broker.start_stream(channel)
-        self._stdio = _stdio_stream(channel)
+        self.broker: Final = Broker(connection.wiring, to_peer=runner.to_plugin, from_peer=runner.to_host)
+        self._end_broker = self.broker.start_stream(self.channel)
+        self._stdio = _stdio_stream(self.channel)
         self._sinks = {_codec.STDOUT: on_stdout, _codec.STDERR: on_stderr}
         threading.Thread(target=self._take_stdio, name="go-plugin-stdio", daemon=True).start()
 
@@ -134,7 +132,13 @@ class Plugin:
         """
         from ._reattach import ReattachConfig
 
-        return ReattachConfig.of(self._announcement, pid=self.pid, test=self._process.is_test)
+        if self._announcement.certificate or self._announcement.multiplex or self.pid is None:
+            raise ReattachError(
+                f"cannot hand over plugin {self._name}: only a plugin on this machine, launched without auto_mtls and "
+                "multiplex, can be picked up by another host"
+            )
+        address, version = self._announcement.address, self._announcement.version
+        return ReattachConfig(address, version, self.pid, test=self._process.is_test)
 
     def kill(self) -> None:
         """End the plugin: ask it to stop, wait two seconds, then send SIGKILL. Harmless when it has ended.

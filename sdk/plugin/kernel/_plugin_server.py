@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from ._announcement import Announcement
 from ._broker import Broker
+from ._connection import static_tls
 from ._controller import controller
 from ._errors import ServeError
 from ._health import Health
@@ -33,7 +34,7 @@ class Settings(NamedTuple):
     """What an author may choose about the server."""
 
     versions: Mapping[int, Registration | str]
-    tls: Callable[[], ssl.SSLContext] | None
+    tls: Callable[[], ssl.SSLContext | TLSContexts] | None
     network: str
     max_workers: int
     options: Sequence[tuple[str, object]]
@@ -132,10 +133,15 @@ class PluginServer:
         from ._relay import Relay
 
         self._relay = Relay(tls=tls)
-        return SessionWiring(self._relay) if self._variables.multiplex else RelayWiring(self._relay, self._listeners)
+        lacks = "client" if tls is not None and tls.client is tls.server else ""
+        if self._variables.multiplex:
+            return SessionWiring(self._relay, lacks=lacks)
+        return RelayWiring(self._relay, self._listeners, lacks=lacks)
 
     def _tls(self) -> TLSContexts | None:
-        if self._settings.tls is not None or not self._variables.client_certificate:
+        if self._settings.tls is not None:
+            return static_tls(self._settings.tls())
+        if not self._variables.client_certificate:
             return None
         from . import _tls
 

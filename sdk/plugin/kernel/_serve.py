@@ -18,13 +18,14 @@ if TYPE_CHECKING:
 
     from ._broker import Broker
     from ._handshake import Handshake
+    from ._tls import TLSContexts
 
 
 def serve(
     handshake: Handshake,
     *,
     versions: Mapping[int, Callable[[grpc.Server, Broker], object] | str],
-    tls: Callable[[], ssl.SSLContext] | None = None,
+    tls: Callable[[], ssl.SSLContext | TLSContexts] | None = None,
     network: str = "unix",
     max_workers: int = 64,
     options: Sequence[tuple[str, object]] = (),
@@ -48,8 +49,8 @@ def serve(
         ``register(server, broker)``, or to its place, ``"package.module:function"``, which is imported once the
         version has been negotiated. Nothing is registered for the other versions.
     tls
-        Static TLS, go-plugin's TLSProvider: a function that returns the server's context. The host must be configured
-        to match; AutoMTLS is not used then.
+        Static TLS, go-plugin's TLSProvider: a function that returns the server's context, or both roles' for brokered
+        connections too. The host must be configured to match; AutoMTLS is not used then.
     network
         ``"unix"``, or ``"tcp"`` for a port of the host's range on the loopback interface.
     max_workers

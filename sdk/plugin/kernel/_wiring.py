@@ -44,6 +44,8 @@ class Wiring(Protocol):
     """How connections are made and taken."""
 
     multiplexed: bool
+    lacks: str
+    """``"server"`` or ``"client"`` if static TLS was given for the other role alone; else empty."""
 
     def open(self, group: ServerGroup) -> Opened:
         """Let the other side connect to `group`."""
@@ -77,6 +79,7 @@ class DirectWiring:
     """Plaintext gRPC on sockets of its own: the default of go-plugin."""
 
     multiplexed = False
+    lacks = ""
 
     def __init__(self, listeners: Listeners) -> None:
         self._listeners = listeners
@@ -96,7 +99,8 @@ class RelayWiring:
 
     multiplexed = False
 
-    def __init__(self, relay: Relay, listeners: Listeners) -> None:
+    def __init__(self, relay: Relay, listeners: Listeners, *, lacks: str = "") -> None:
+        self.lacks = lacks
         self._relay = relay
         self._listeners = listeners
 
@@ -134,7 +138,8 @@ class SessionWiring:
 
     multiplexed = True
 
-    def __init__(self, relay: Relay) -> None:
+    def __init__(self, relay: Relay, *, lacks: str = "") -> None:
+        self.lacks = lacks
         self._relay = relay
         self._session: Session | None = None
 
