@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Generic, Literal, TypeVar, cast
 
 from ..engine import BUILTIN, DecodeRequest, Describer, Driver, EngineError, Instance, Version, capabilities, decode
 from ..host import Reaper, wake
-from ..plugin import RemoteDriver, launch, package_of
+from ..plugin import RemoteDriver, launch, package_of, package_root
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -164,10 +164,11 @@ def _backend(  # noqa: PLR0913, PLR0917 - the parameters of boot
     with ExitStack() as stack:
         reaper = stack.enter_context(Reaper())
         root = stack.enter_context(_instance_root(reaper))
+        environ = _environment(driver)
         if via == "plugin":
             command = plugin or [sys.executable, "-m", package_of(driver)]
             # The plugin's specs are bytes, whatever the driver's own are; a Backend treats both as opaque.
-            driver = cast("Driver[S]", stack.enter_context(_plugin(command, root)))
+            driver = cast("Driver[S]", stack.enter_context(_plugin(command, root, environ)))
         elif via != "inprocess":
             raise EngineError(f'boot: via: expected "inprocess" or "plugin", got {via!r}')
         request = DecodeRequest(
@@ -189,7 +190,15 @@ def _backend(  # noqa: PLR0913, PLR0917 - the parameters of boot
             socket_dir=root / "s",
             port=PORT,
         )
-        awake = wake(driver, instance, log_dir=root / "log", reaper=reaper, template_root=root / "t", budget=timeout)
+        awake = wake(
+            driver,
+            instance,
+            log_dir=root / "log",
+            reaper=reaper,
+            template_root=root / "t",
+            environ=environ,
+            budget=timeout,
+        )
         stack.callback(awake.stop)
         with _told(Backend(driver, awake, Path(request.filename))) as backend:
             yield backend
@@ -218,9 +227,20 @@ def log_sections() -> list[tuple[str, str]]:
 
 
 @contextmanager
-def _plugin(command: Sequence[str | os.PathLike[str]], root: Path) -> Iterator[RemoteDriver]:
-    with launch(command, env={"DOZE_HOME": str(root / "home")}) as driver:
+def _plugin(
+    command: Sequence[str | os.PathLike[str]], root: Path, environ: Mapping[str, str]
+) -> Iterator[RemoteDriver]:
+    with launch(command, env={**environ, "DOZE_HOME": str(root / "home")}, inherit_env=False) as driver:
         yield driver
+
+
+def _environment(driver: Driver[S]) -> dict[str, str]:
+    """Return this process's environment, so changed that a child finds the driver's package as this process does."""
+    package = package_root(driver)
+    if package is None:
+        return dict(os.environ)
+    path = [os.path.dirname(package), *filter(None, [os.environ.get("PYTHONPATH")])]  # noqa: PTH120 - a text is needed
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(path)}
 
 
 def _check_version(driver: Driver[S], version: str) -> None:

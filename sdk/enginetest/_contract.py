@@ -11,7 +11,7 @@ import os
 import re
 import subprocess
 import tempfile
-from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,7 +21,7 @@ from ..plugin import RemoteDriver, launch
 from ..plugin.kernel import PluginError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from ..engine import Object
 
@@ -36,7 +36,25 @@ _NEEDS = {
 }
 
 
-def violations(command: Sequence[str | os.PathLike[str]], *, cwd: Path | None = None) -> list[str]:
+@dataclass(frozen=True, slots=True)
+class _Command:
+    """How to start the module's process."""
+
+    argv: Sequence[str | os.PathLike[str]]
+    cwd: Path | None
+    env: Mapping[str, str]
+
+    def launch(self, seed: str = "random") -> RemoteDriver:
+        return launch(self.argv, cwd=self.cwd, env={**self.env, "PYTHONHASHSEED": seed}, inherit_env=False)
+
+
+def violations(
+    command: Sequence[str | os.PathLike[str]],
+    *,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+    name: str = "",
+) -> list[str]:
     """Launch the module and return everything that is wrong with it, each as a sentence.
 
     Checked are the handshake and what else the process prints, the driver's loading, the description and its example,
@@ -45,28 +63,25 @@ def violations(command: Sequence[str | os.PathLike[str]], *, cwd: Path | None = 
     Args:
         command: the plugin's program and arguments.
         cwd: the folder to run it in.
+        env: its whole environment; None is this process's.
+        name: the type that the driver must have; empty for any.
 
     """
     with tempfile.TemporaryDirectory(prefix="dz") as home:
+        module = _Command(command, cwd, {**(os.environ if env is None else env), "DOZE_HOME": home})
         try:
-            with _launched(command, cwd, home) as driver:
-                return list(_of(driver, command, cwd, home))
+            with module.launch() as driver:
+                return list(_of(driver, module, name))
         except PluginError as error:
             return [str(error)]
 
 
-@contextmanager
-def _launched(
-    command: Sequence[str | os.PathLike[str]], cwd: Path | None, home: str, seed: str = "random"
-) -> Iterator[RemoteDriver]:
-    with launch(command, cwd=cwd, env={"DOZE_HOME": home, "PYTHONHASHSEED": seed}) as driver:
-        yield driver
-
-
-def _of(driver: RemoteDriver, command: Sequence[str | os.PathLike[str]], cwd: Path | None, home: str) -> Iterator[str]:
+def _of(driver: RemoteDriver, module: _Command, name: str) -> Iterator[str]:
     if not driver.type:
         yield _load_error(driver)
         return
+    if name and driver.type != name:
+        yield f"type: the driver's type is {driver.type!r}, [tool.doze] name is {name!r}"
     problem = name_problem(driver.type)
     if problem:
         yield f"type: {problem}"
@@ -78,7 +93,7 @@ def _of(driver: RemoteDriver, command: Sequence[str | os.PathLike[str]], cwd: Pa
         return
     yield from _description_violations(description, driver)
     if description.example:
-        yield from _example_violations(description, driver, command, cwd, home)
+        yield from _example_violations(description, driver, module)
 
 
 def _load_error(driver: RemoteDriver) -> str:
@@ -105,28 +120,22 @@ def _description_violations(description: Description, driver: RemoteDriver) -> I
     if versionless and description.versions:
         yield f"describe: a versionless driver names no versions, got {', '.join(description.versions)}"
     if not versionless and not description.versions:
-        yield "describe: versions is empty, and the driver is not Versionless: every declared version would be let through"
+        yield "describe: versions is empty and the driver is not Versionless: every declared version would pass"
     for argument in description.config:
         if not argument.desc:
             yield f"describe: argument {argument.name!r} has no description"
 
 
-def _example_violations(
-    description: Description,
-    driver: RemoteDriver,
-    command: Sequence[str | os.PathLike[str]],
-    cwd: Path | None,
-    home: str,
-) -> Iterator[str]:
+def _example_violations(description: Description, driver: RemoteDriver, module: _Command) -> Iterator[str]:
     label, version = description.example_label, (description.versions or (BUILTIN,))[0]
     try:
         file = parse(description.example.encode(), "example.hcl")
     except HCLError as error:
         yield f"example: {error}"
         return
-    labels = [block.labels[0].value for block in file.body.blocks if block.type == driver.type and block.labels]
+    labels = [block.labels[0] for block in file.body.blocks if block.type == driver.type and block.labels]
     if label not in labels:
-        yield f"example: it holds no block {driver.type} {json.dumps(label)}, which example_label names; it has {labels}"
+        yield f"example: it holds no block {driver.type} {json.dumps(label)}, the example_label; it has {labels}"
         return
     request = _request(description.example, driver.type, label, version)
     try:
@@ -135,7 +144,7 @@ def _example_violations(
         yield f"example: it does not decode: {error}"
         return
     yield from _strictness_violations(driver, request)
-    yield from _stability_violations(driver, request, spec, (command, cwd, home))
+    yield from _stability_violations(driver, request, spec, module)
 
 
 def _strictness_violations(driver: RemoteDriver, request: DecodeRequest) -> Iterator[str]:
@@ -154,19 +163,13 @@ def _strictness_violations(driver: RemoteDriver, request: DecodeRequest) -> Iter
         yield "decode: an unknown argument is accepted"
 
 
-def _stability_violations(
-    driver: RemoteDriver,
-    request: DecodeRequest,
-    spec: bytes,
-    process: tuple[Sequence[str | os.PathLike[str]], Path | None, str],
-) -> Iterator[str]:
-    command, cwd, home = process
+def _stability_violations(driver: RemoteDriver, request: DecodeRequest, spec: bytes, module: _Command) -> Iterator[str]:
     objects = _objects(driver, request, spec)
     if isinstance(objects, str):
         yield objects
         return
     for seed in SEEDS:
-        with _launched(command, cwd, home, seed) as other:
+        with module.launch(seed) as other:
             if other.decode(request) != spec:
                 yield (
                     f"spec: the example decodes to other bytes in another process (PYTHONHASHSEED={seed}); the host "

@@ -24,7 +24,7 @@ from ..engine import (
 from ._unit import start
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from ..engine import ConnString, Driver, Toolchain
@@ -84,6 +84,7 @@ def wake(
     lock: Lock | None = None,
     mirror: Mirror | None = None,
     template_root: Path | None = None,
+    environ: Mapping[str, str] | None = None,
     account: Account | None = None,
     budget: float | None = None,
     progress: Callable[[str], object] = lambda _step: None,
@@ -94,6 +95,7 @@ def wake(
         instance: with its folders; `provision` makes them, their parents must exist. `endpoint.backend` is filled here.
         log_dir: for a log file per process.
         template_root: where prepared data directories are kept, by full version; None uses no templates.
+        environ: what stands for the host's own environment; None is this process's.
         account: who the processes run as; None is whoever runs this.
         budget: seconds for readiness of each process in place of the plan's own; default the driver's `boot_budget`.
         progress: called with the name of each step as it begins.
@@ -122,6 +124,7 @@ def wake(
         log_dir=log_dir,
         reaper=reaper,
         engine=instance.type,
+        environ=environ,
         account=account,
         budget=_budget(driver) if budget is None else budget,
     )

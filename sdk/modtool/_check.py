@@ -26,8 +26,8 @@ def command(folder: Path, plugin: str | None) -> None:
     """Launch the module of FOLDER as doze does and report everything that is wrong with it.
 
     Checked are the handshake, what the process prints, whether the driver loads, the description and its example, what
-    the capabilities need of each other, and that spec and objects are the same in every process. The exit code is 1 when
-    anything is wrong, 2 when the project's [tool.doze] table is.
+    the capabilities need of each other, and that spec and objects are the same in every process. The exit code is 1
+    when anything is wrong, 2 when the project's [tool.doze] table is.
     """
     if plugin is None:
         module = find_module(folder)

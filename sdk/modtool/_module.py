@@ -50,7 +50,7 @@ class Module:
 
     @property
     def environment(self) -> dict[str, str]:
-        """This process's environment, in which the project's own sources come first."""
+        """The environment of this process, in which the project's own sources come first."""
         own = [str(folder) for folder in (self.root / "src", self.root) if folder.is_dir()]
         inherited = os.environ.get("PYTHONPATH")
         return {**os.environ, "PYTHONPATH": os.pathsep.join(own + ([inherited] if inherited else []))}

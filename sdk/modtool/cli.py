@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 VERBS = {
     "new": "._new",
+    "check": "._check",
+    "dev": "._dev",
 }
 """The module of each verb, in the order of `modtool --help`. It has a click command called `command`."""
 

@@ -15,7 +15,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ._contract import HANDSHAKE as HANDSHAKE, PROTOCOL_VERSION as PROTOCOL_VERSION
     from ._describe import description_of as description_of
-    from ._entry import load_driver as load_driver, package_of as package_of
+    from ._entry import load_driver as load_driver, package_of as package_of, package_root as package_root
     from ._remote import RemoteDriver as RemoteDriver, RemoteError as RemoteError, launch as launch
     from ._serve import self_command as self_command, serve as serve
 
@@ -28,6 +28,7 @@ _HOME = {
     "launch": "._remote",
     "load_driver": "._entry",
     "package_of": "._entry",
+    "package_root": "._entry",
     "self_command": "._serve",
     "serve": "._serve",
 }

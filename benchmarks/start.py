@@ -1,0 +1,100 @@
+"""What a module costs before it answers, against bare gRPC and pyvider: `python -m benchmarks.start`.
+
+Start is timed from the spawn to the newline of the handshake, as a host waits for it.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from .measure import ENVIRONMENT, Bar, finish, interleaved, ratio, show
+
+ROOT = Path(__file__).parents[1]
+PEERS = Path(__file__).with_name("peers")
+COOKIE = {"DOZE_PLUGIN": "engine", "PLUGIN_PROTOCOL_VERSIONS": "1", "PLUGIN_MIN_PORT": "10000", "PLUGIN_MAX_PORT": "25000"}
+LIGHT = "import dataclasses, enum, pathlib, re, datetime, typing"
+
+
+def _first_line(command: list[str], env: dict[str, str]) -> float:
+    read, write = os.pipe()
+    start = time.perf_counter()
+    process = subprocess.Popen(
+        command,
+        cwd=ROOT,
+        stdin=subprocess.DEVNULL,
+        stdout=write,
+        stderr=subprocess.DEVNULL,
+        env={**ENVIRONMENT, **env},
+        start_new_session=True,
+    )
+    os.close(write)
+    line = b""
+    while not line.endswith(b"\n"):
+        chunk = os.read(read, 4096)
+        if not chunk:
+            raise SystemExit(f"{command}: ended before its handshake")
+        line += chunk
+    seconds = time.perf_counter() - start
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    os.close(read)
+    return seconds
+
+
+def _run(command: list[str]) -> float:
+    start = time.perf_counter()
+    subprocess.run(command, cwd=ROOT, env=ENVIRONMENT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
+    return time.perf_counter() - start
+
+
+def main() -> None:
+    python = sys.executable
+    with tempfile.TemporaryDirectory() as home:
+        doze = {**COOKIE, "DOZE_HOME": home}
+        starts = interleaved(
+            {
+                "doze-sdk: a module": lambda: _first_line([python, "-m", "tests.modules.everything"], doze),
+                "bare grpcio": lambda: _first_line([python, str(PEERS / "bare_grpc.py")], {}),
+                "pyvider-rpcplugin": lambda: _first_line([python, str(PEERS / "pyvider_plugin.py")], COOKIE),
+            },
+            rounds=21,
+            warmup=2,
+        )
+    show(starts)
+    whole = interleaved(
+        {
+            "a module run by hand": lambda: _run([python, "-m", "tests.modules.everything"]),
+            "python -c pass": lambda: _run([python, "-c", "pass"]),
+            "import doze_sdk.engine, and what a driver uses of it": lambda: _run(
+                [python, "-c", "from doze_sdk.engine import Config, Driver, Instance, SpawnPlan, attr"]
+            ),
+            "import doze_sdk.engine": lambda: _run([python, "-c", "import doze_sdk.engine"]),
+            LIGHT: lambda: _run([python, "-c", LIGHT]),
+        },
+        rounds=31,
+        warmup=2,
+    )
+    show(whole)
+    finish(
+        [
+            Bar("start to handshake / bare grpcio", ratio(starts, "doze-sdk: a module", "bare grpcio"), 1.15),
+            Bar("start to handshake / pyvider", ratio(starts, "doze-sdk: a module", "pyvider-rpcplugin"), 0.45),
+            Bar("run by hand / python -c pass", ratio(whole, "a module run by hand", "python -c pass"), 2.5),
+            Bar("import doze_sdk.engine / light modules", ratio(whole, "import doze_sdk.engine", LIGHT), 1.25),
+            Bar(
+                "the names that a driver uses / light modules",
+                ratio(whole, "import doze_sdk.engine, and what a driver uses of it", LIGHT),
+                1.25,
+            ),
+        ]
+    )
+
+
+if __name__ == "__main__":
+    main()

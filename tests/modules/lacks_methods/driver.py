@@ -1,0 +1,5 @@
+from doze_sdk import engine
+
+
+class Driver(engine.Driver[None]):
+    type = "lacking"
