@@ -24,10 +24,13 @@ _HOME = {
     "Attributer": "._capabilities",
     "BUILTIN": "._version",
     "BackendProvider": "._capabilities",
+    "Block": "._config",
     "CancelRegistry": "._proxy",
     "CancelTarget": "._proxy",
+    "Config": "._config",
     "ConfigArg": "._description",
     "ConfigBlock": "._description",
+    "ConfigClassError": "._errors",
     "ConfigDecoder": "._capabilities",
     "ConnString": "._values",
     "Converger": "._capabilities",
@@ -36,6 +39,7 @@ _HOME = {
     "Description": "._description",
     "Driver": "._driver",
     "DriverError": "._errors",
+    "DurationError": "._errors",
     "Endpoint": "._values",
     "EngineError": "._errors",
     "ErrorWriter": "._capabilities",
@@ -71,21 +75,37 @@ _HOME = {
     "SocketPathError": "._errors",
     "SpawnPlan": "._values",
     "SpawnSpec": "._values",
+    "SpecError": "._errors",
     "TemplateError": "._errors",
     "Templater": "._capabilities",
     "Toolchain": "._values",
     "ToolchainError": "._errors",
+    "Validation": "._config_decoding",
     "Version": "._version",
     "VersionError": "._errors",
     "Versionless": "._capabilities",
+    "attr": "._field",
     "capabilities": "._capabilities",
     "check_socket_path": "._socket_path",
+    "check_spec_type": "._spec",
     "clear_stale_lock": "._stale_lock",
     "clone_template_dir": "._template",
+    "complete_description": "._reference",
+    "decode_config": "._config_decoding",
+    "decode_spec": "._spec",
+    "describe_args": "._reference",
+    "describe_blocks": "._reference",
+    "encode_spec": "._spec",
     "ensure_template_dir": "._template",
     "exact_dots": "._version",
+    "format_duration": "._duration",
     "hash_of": "._hash",
+    "hcl_schema": "._config_decoding",
+    "json_schema": "._reference",
+    "label": "._field",
+    "markdown_reference": "._reference",
     "name_problem": "._names",
+    "parse_duration": "._duration",
     "require_version": "._version",
     "require_version_below": "._version",
     "resolve_via": "._resolve",
@@ -117,17 +137,24 @@ if TYPE_CHECKING:
         Versionless as Versionless,
         capabilities as capabilities,
     )
+    from ._config import Block as Block, Config as Config
+    from ._config_decoding import Validation as Validation, decode_config as decode_config, hcl_schema as hcl_schema
     from ._description import ConfigArg as ConfigArg, ConfigBlock as ConfigBlock, Description as Description
     from ._driver import Driver as Driver
+    from ._duration import format_duration as format_duration, parse_duration as parse_duration
     from ._errors import (
+        ConfigClassError as ConfigClassError,
         DriverError as DriverError,
+        DurationError as DurationError,
         EngineError as EngineError,
         LockedError as LockedError,
         SocketPathError as SocketPathError,
+        SpecError as SpecError,
         TemplateError as TemplateError,
         ToolchainError as ToolchainError,
         VersionError as VersionError,
     )
+    from ._field import attr as attr, label as label
     from ._hash import hash_of as hash_of
     from ._names import RESERVED_TYPES as RESERVED_TYPES, name_problem as name_problem
     from ._proxy import (
@@ -137,6 +164,13 @@ if TYPE_CHECKING:
         ProxyOptions as ProxyOptions,
     )
     from ._records import Action as Action, Object as Object, Resource as Resource, RestartSpec as RestartSpec
+    from ._reference import (
+        complete_description as complete_description,
+        describe_args as describe_args,
+        describe_blocks as describe_blocks,
+        json_schema as json_schema,
+        markdown_reference as markdown_reference,
+    )
     from ._resolve import (
         Fetched as Fetched,
         Lock as Lock,
@@ -147,6 +181,7 @@ if TYPE_CHECKING:
         resolve_via as resolve_via,
     )
     from ._socket_path import SOCKET_PATH_LIMIT as SOCKET_PATH_LIMIT, check_socket_path as check_socket_path
+    from ._spec import check_spec_type as check_spec_type, decode_spec as decode_spec, encode_spec as encode_spec
     from ._stale_lock import clear_stale_lock as clear_stale_lock
     from ._template import clone_template_dir as clone_template_dir, ensure_template_dir as ensure_template_dir
     from ._values import (

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from dataclasses import Field as DataclassField
 
-    from ._decoding import Validation
+    from ..hcl import Schema
+    from ._config_decoding import Validation
 
 
 class Plan:
@@ -37,10 +38,23 @@ class Plan:
         fields: all members in their order.
         defaults: the defaults by Python name; those that must be copied are in `mutable` too.
         lookup: fields by Python name and by HCL name.
+        schema: the HCL schema once something was decoded.
 
     """
 
-    __slots__ = ("arguments", "blocks", "cls", "defaults", "doc", "fields", "labels", "lookup", "mutable", "unique")
+    __slots__ = (
+        "arguments",
+        "blocks",
+        "cls",
+        "defaults",
+        "doc",
+        "fields",
+        "labels",
+        "lookup",
+        "mutable",
+        "schema",
+        "unique",
+    )
 
     def __init__(self, cls: type[Declaration], doc: str, fields: tuple[Field, ...], unique: tuple[Unique, ...]) -> None:
         self.cls = cls
@@ -52,6 +66,7 @@ class Plan:
         self.blocks = tuple(field for field in fields if field.block is not None)
         self.defaults = {field.name: field.default for field in fields if field.default is not MISSING}
         self.mutable = tuple(field.name for field in fields if _is_mutable(field))
+        self.schema: Schema | None = None
         self.lookup = {field.hcl: field for field in fields} | {field.name: field for field in fields}
 
     def state(self, given: Mapping[str, object]) -> dict[str, object]:
