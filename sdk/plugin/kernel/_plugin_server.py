@@ -13,7 +13,7 @@ from ._health import Health
 from ._listener import Listeners, LoopbackPorts, SocketFolder, port_range
 from ._server import ServerGroup, Services
 from ._versions import negotiate
-from ._wiring import DirectWiring, RelayWiring, SessionWiring
+from ._wiring import DirectWiring, Listening, RelayWiring, SessionWiring
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -65,6 +65,7 @@ class PluginServer:
         self._certificate = ""
         self._relay: Relay | None = None
         self._group: ServerGroup | None = None
+        self._opened: Listening | None = None
         self.broker: Broker | None = None
 
     def open(self) -> Announcement:
@@ -84,6 +85,8 @@ class PluginServer:
         """End the streams, let calls in flight finish within `grace` seconds, and remove the sockets."""
         self._health.close()
         self._output.close()
+        if self._opened is not None:
+            self._opened.close()
         if self.broker is not None:
             self.broker.close()
         if self._group is not None:
@@ -106,11 +109,11 @@ class PluginServer:
             interceptors=self._settings.interceptors,
         )
         if isinstance(wiring, SessionWiring):
-            address = wiring.open_main(self._listeners, self._group)
+            self._opened = wiring.open_main(self._listeners, self._group)
         else:
-            address = wiring.open(self._group).address
+            self._opened = wiring.open(self._group)
         multiplex = self._variables.multiplex if self._variables.multiplex_is_named else None
-        return Announcement(self._version, address, self._certificate, multiplex)
+        return Announcement(self._version, self._opened.address, self._certificate, multiplex)
 
     def _services(self, broker: Broker) -> Services:
         services = Services()

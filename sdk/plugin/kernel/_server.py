@@ -94,11 +94,11 @@ class ServerGroup:
         self._servers: list[grpc.Server] = []
         self._stopped = False
 
-    def bind(self, target: str) -> None:
+    def bind(self, target: str, *, options: Sequence[tuple[str, object]] = ()) -> None:
         """Start one more server, on `target`."""
         server = grpc.server(
             self._pool,  # type: ignore[arg-type]  # the stub asks for a ThreadPoolExecutor, gRPC for an Executor
-            options=self._options,
+            options=(*self._options, *options),
             interceptors=self._interceptors,
         )
         self._services.offer_on(server)

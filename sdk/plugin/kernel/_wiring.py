@@ -57,7 +57,9 @@ class Wiring(Protocol):
         """Connect to whatever the other side has agreed on in `knock`."""
 
 
-class _Listening:
+class Listening:
+    """Servers that can be reached at an address of their own."""
+
     def __init__(self, listeners: Listeners, address: Address, *, route: Route | None, backend: Backend | None) -> None:
         self.address = address
         self._listeners = listeners
@@ -84,8 +86,8 @@ class DirectWiring:
     def __init__(self, listeners: Listeners) -> None:
         self._listeners = listeners
 
-    def open(self, group: ServerGroup) -> _Listening:
-        return _Listening(self._listeners, self._listeners.bind(group.bind), route=None, backend=None)
+    def open(self, group: ServerGroup) -> Listening:
+        return Listening(self._listeners, self._listeners.bind(group.bind), route=None, backend=None)
 
     def dial(self, address: Address, options: Options) -> grpc.Channel:
         return grpc.insecure_channel(address.target, options=(*CHANNEL_OPTIONS, *options))
@@ -104,13 +106,11 @@ class RelayWiring:
         self._relay = relay
         self._listeners = listeners
 
-    def open(self, group: ServerGroup) -> _Listening:
-        from ._relay import Backend
-
-        backend = Backend(group.bind)
+    def open(self, group: ServerGroup) -> Listening:
+        backend = _backend(group)
         listener, address = self._listeners.listen()
         route = self._relay.listen(listener, backend)
-        return _Listening(self._listeners, address, route=route, backend=backend)
+        return Listening(self._listeners, address, route=route, backend=backend)
 
     def dial(self, address: Address, options: Options) -> grpc.Channel:
         return gateway_channel(self._relay.dial(address.network, address.address), options)
@@ -144,18 +144,14 @@ class SessionWiring:
         self._session: Session | None = None
 
     def open(self, group: ServerGroup) -> _Multiplexed:
-        from ._relay import Backend
+        return _Multiplexed(self._require_session(), _backend(group))
 
-        return _Multiplexed(self._require_session(), Backend(group.bind))
-
-    def open_main(self, listeners: Listeners, group: ServerGroup) -> Address:
+    def open_main(self, listeners: Listeners, group: ServerGroup) -> Listening:
         """Listen for the host: its first connection carries everything, and streams without a knock go to `group`."""
-        from ._relay import Backend
-
-        backend = Backend(group.bind)
+        backend = _backend(group)
         listener, address = listeners.listen()
         self._session = self._relay.accept_session(listener, backend)
-        return address
+        return Listening(listeners, address, route=None, backend=backend)
 
     def dial_main(self, address: Address, options: Options) -> grpc.Channel:
         """Connect to a plugin's main server."""
@@ -174,11 +170,15 @@ class SessionWiring:
         return self._session
 
 
+def _backend(group: ServerGroup) -> Backend:
+    from ._relay import SERVER_OPTIONS, Backend
+
+    return Backend(lambda target: group.bind(target, options=SERVER_OPTIONS))
+
+
 def gateway_channel(gateway: Gateway, options: Options) -> grpc.Channel:
     """Return a channel through `gateway` that takes the gateway along when it is closed."""
-    from ._relay import CHANNEL_OPTIONS as RELAY_OPTIONS
-
-    channel = grpc.insecure_channel(gateway.target, options=(*CHANNEL_OPTIONS, *RELAY_OPTIONS, *options))
+    channel = grpc.insecure_channel(gateway.target, options=(*CHANNEL_OPTIONS, *options))
     return OwningChannel(channel, gateway.close)
 
 
