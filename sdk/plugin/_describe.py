@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from ..engine import Describer, Description, DriverError, complete_description
 from ._entry import load_driver, package_root
@@ -14,8 +14,10 @@ from ._failure import describe_failure
 if TYPE_CHECKING:
     from ..engine import Driver
 
+S = TypeVar("S")
 
-def description_of(driver: Driver[object]) -> Description:
+
+def description_of(driver: Driver[S]) -> Description:
     """Return the driver's description, its tables of arguments filled from the config class."""
     own = driver.describe() if isinstance(driver, Describer) else Description(title=driver.type)
     return complete_description(own, driver.config)
