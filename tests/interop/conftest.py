@@ -11,12 +11,12 @@ import sys
 import tempfile
 import uuid
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from . import toolchain
 from .hosts import GoHost, Host, Launch, PythonHost, eventually, marked
-from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -50,6 +50,8 @@ class Workshop:
         self._go_program = go_program
         self._folder = folder
         self._hosts: list[Host] = []
+        self.leaves_sockets = False
+        """Set by a test whose plugin gets no chance to remove its sockets, under a host that does not do it either."""
         self.sockets = sockets
         self.mark = mark
         """What a plugin that inherits nothing must be given, so that it is found if it is left over."""
@@ -91,7 +93,7 @@ def opened_workshop(go_program: Callable[[], Path], folder: Path) -> Iterator[Wo
             left = [str(path.relative_to(sockets)) for path in sockets.rglob("*")]
             shutil.rmtree(sockets)
     assert eventually(lambda: marked(f"{variable}={value}") == []), marked(f"{variable}={value}")
-    assert [path for path in left if not GO_SOCKET.fullmatch(path)] == []
+    assert workshop.leaves_sockets or [path for path in left if not GO_SOCKET.fullmatch(path)] == []
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any, Self, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any, Self
 
 import grpc
 
@@ -61,12 +61,6 @@ class Launch:
 
 
 @dataclass(frozen=True, slots=True)
-class Started:
-    version: int
-    reattach: Mapping[str, Any] | None
-
-
-@dataclass(frozen=True, slots=True)
 class Facts:
     pid: int
     version: int
@@ -105,7 +99,12 @@ class Host(abc.ABC):
     language: str
 
     @abc.abstractmethod
-    def start(self, launch: Launch) -> Started: ...
+    def start(self, launch: Launch) -> int:
+        """Start the plugin or attach to it; return the version that was agreed on."""
+
+    @abc.abstractmethod
+    def reattachment(self) -> Mapping[str, Any]:
+        """What another host needs to connect to the same plugin."""
 
     @abc.abstractmethod
     def ping(self) -> None: ...
@@ -196,6 +195,7 @@ class GoHost(Host):
         self._stdin: IO[bytes] = self.process.stdin
         self._reader = threading.Thread(target=self._read, args=(self.process.stdout,), daemon=True)
         self._reader.start()
+        self._reattachment: Mapping[str, Any] | None = None
 
     def _read(self, stdout: IO[bytes]) -> None:
         with stdout:
@@ -226,7 +226,7 @@ class GoHost(Host):
     def call(self, op: str, **fields: object) -> Any:
         return self.begin(op, **fields).result(ANSWER_LIMIT)
 
-    def start(self, launch: Launch) -> Started:
+    def start(self, launch: Launch) -> int:
         result = self.call(
             "start",
             Command=[str(part) for part in launch.command],
@@ -241,7 +241,13 @@ class GoHost(Host):
             RootCA=str(launch.root_ca or ""),
             Reattach=launch.reattach,
         )
-        return Started(version=result["version"], reattach=result.get("reattach"))
+        self._reattachment = result.get("reattach")
+        version: int = result["version"]
+        return version
+
+    def reattachment(self) -> Mapping[str, Any]:
+        assert self._reattachment is not None
+        return self._reattachment
 
     def ping(self) -> None:
         self.call("ping")
@@ -345,15 +351,16 @@ class PythonHost(Host):
     def _stub(self) -> probe_pb2_grpc.ProbeStub:
         return probe_pb2_grpc.ProbeStub(self.plugin.channel)
 
-    def start(self, launch: Launch) -> Started:
+    def start(self, launch: Launch) -> int:
         try:
             self._plugin = self._reattached(launch) if launch.reattach else self._launched(launch)
         except kernel.PluginError as error:
             raise HostError(str(error)) from error
-        config = None
-        with contextlib.suppress(kernel.PluginError):  # there is none under AutoMTLS
-            config = json.loads(self._plugin.reattach_config().to_json())
-        return Started(version=self._plugin.version, reattach=config)
+        return self._plugin.version
+
+    def reattachment(self) -> Mapping[str, Any]:
+        entry: Mapping[str, Any] = json.loads(self.plugin.reattach_config().to_json())
+        return entry
 
     def _launched(self, launch: Launch) -> kernel.Plugin:
         logger = logging.getLogger(f"interop.host.{id(self)}")

@@ -8,13 +8,13 @@ import os
 import subprocess
 import sys
 import time
+from typing import TYPE_CHECKING
 
 import grpc
 
 from doze_sdk.plugin import kernel
 
 from .pb import probe_pb2, probe_pb2_grpc
-from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

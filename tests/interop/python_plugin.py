@@ -27,6 +27,8 @@ HANDSHAKE = kernel.Handshake(cookie_key="DOZE_INTEROP_PLUGIN", cookie_value="c1c
 def main() -> None:
     options = parsed()
     versions = {int(text): functools.partial(register, int(text)) for text in options.versions.split(",")}
+    if options.broken:
+        versions = dict.fromkeys(versions, break_down)
     if options.test:
         serve_in_test_mode(versions)
         return
@@ -46,6 +48,7 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--versions", default="1")
     parser.add_argument("--stubborn", type=float, default=0.0)
     parser.add_argument("--certificate", type=Path)
+    parser.add_argument("--broken", action="store_true")
     parser.add_argument("--test", action="store_true")
     parser.add_argument("--network", default="unix")
     parser.add_argument("--workers", type=int, default=10)
@@ -56,6 +59,10 @@ def register(version: int, server: grpc.Server, broker: kernel.Broker) -> None:
     from tests.interop import probe_service
 
     probe_service.register(version, server, broker)
+
+
+def break_down(server: grpc.Server, broker: kernel.Broker) -> None:
+    raise RuntimeError("the engine room is on fire")
 
 
 def server_tls(certificate: Path) -> ssl.SSLContext:
