@@ -267,16 +267,18 @@ class _Exec:
         self._command = target
 
     def attempt(self, gate: Gate, deadline: float) -> None:
+        started: list[Process] = []
         try:
-            process = gate.shell.start(self._command)
+            process = gate.shell.start(self._command, started)
+            ended = gate.until({}, deadline, [process])
         except OSError as error:
             raise ProbeFailedError(f"cannot start /bin/sh: {error.strerror}") from error
-        try:
-            ended = gate.until({}, deadline, [process])
         finally:
-            end = process.stop(KILL)
-        if not ended:
-            raise ProbeFailedError(f"the command was still running after {end.seconds:.1f} s")
+            for command in started:
+                command.stop(KILL)
+        end = process.exit
+        if not ended or end is None:
+            raise ProbeFailedError("the command was still running when the probe's timeout was over")
         if end.code != 0:
             output = output_of(process)
             raise ProbeFailedError(end.status.replace("exit status", "exit") + (output and f": {output}"))

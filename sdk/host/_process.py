@@ -35,6 +35,10 @@ KILL: Final[Ladder] = STOP_LADDER[-1:]
 STRAGGLER_GRACE = 0.2
 """Seconds that the rest of a process group has to end after its leader, before SIGKILL."""
 
+_LADDER_SIGNALS = (signal.SIGINT, signal.SIGQUIT)
+_HANDLED = (*_LADDER_SIGNALS, signal.SIGTERM, signal.SIGHUP, signal.SIGALRM, signal.SIGUSR1, signal.SIGUSR2)
+"""Signals whose handlers are known to raise, in this interpreter or in test tools."""
+
 _POLL_STEP = 0.01
 """Seconds between two looks at a process where the system has no pidfd."""
 
@@ -203,8 +207,12 @@ class Process:
         return end
 
 
-def start_process(name: str, command: Command, log: Path, *, reaper: Reaper | None, tree: bool = False) -> Process:
+def start_process(
+    name: str, command: Command, log: Path, *, reaper: Reaper | None, into: list[Process], tree: bool = False
+) -> Process:
     """Start a process in a session of its own, with no input and its output appended to the file *log*.
+
+    It is in the list *into* before an interrupt (or another signal handler) can raise: somebody has to know of it.
 
     Raises:
         OSError: it cannot be started.
@@ -214,63 +222,62 @@ def start_process(name: str, command: Command, log: Path, *, reaper: Reaper | No
     try:
         if command.account is not None and not command.account.is_current:
             os.fchown(output, command.account.uid, command.account.gid)
-        if reaper is not None:
-            reaper.expect(output)
-        process = None
-        try:
-            process = Process(name, command, log_file, _popen(command, output), reaper, tree)
-        finally:
+        with _quiet_signals():
             if reaper is not None:
-                reaper.expected(output, process.pid if process is not None else None)
+                reaper.expect(output)
+            pgid = None
+            try:
+                process = Process(name, command, log_file, _popen(command, output), reaper, tree)
+                pgid = process.pid
+                into.append(process)
+            finally:
+                if reaper is not None:
+                    reaper.expected(output, pgid)
+            return process
     finally:
         os.close(output)
-    return process
 
 
 def _popen(command: Command, output: int) -> subprocess.Popen[bytes]:
-    with _heeded_signals():
-        if command.account is None or command.account.is_current:
-            return subprocess.Popen(
-                command.argv,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                cwd=command.cwd,
-                env=command.env,
-                start_new_session=True,
-            )
-        return subprocess.Popen(
-            command.argv,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            cwd=command.cwd,
-            env=command.env,
-            start_new_session=True,
-            user=command.account.uid,
-            group=command.account.gid,
-            extra_groups=command.account.groups,
-        )
+    other = command.account is not None and not command.account.is_current
+    return subprocess.Popen(
+        command.argv,
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=output,
+        cwd=command.cwd,
+        env=command.env,
+        start_new_session=True,
+        user=command.account.uid if command.account is not None and other else None,
+        group=command.account.gid if command.account is not None and other else None,
+        extra_groups=command.account.groups if command.account is not None and other else None,
+    )
 
 
 @contextmanager
-def _heeded_signals() -> Iterator[None]:
-    """Let a child start with the signals of the ladder at their defaults.
+def _quiet_signals() -> Iterator[None]:
+    """Put off signal handlers while a process starts, and let it start with the ladder's signals at their defaults.
 
     A shell without job control starts ``command &`` with SIGINT and SIGQUIT ignored, that is inherited by everything
-    below, and the ladder would always end in SIGKILL. A handler, unlike "ignore", is reset by exec.
+    below, and the ladder would always end in SIGKILL. A handler, unlike "ignore", is reset by exec. Blocking signals is
+    no way out: the child would inherit that as well.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    ignored = [signum for signum in (signal.SIGINT, signal.SIGQUIT) if signal.getsignal(signum) is signal.SIG_IGN]
-    for signum in ignored:
-        signal.signal(signum, lambda *_: None)
+    came: list[int] = []
+    before = {signum: signal.getsignal(signum) for signum in _HANDLED}
+    for signum, handler in before.items():
+        if callable(handler) or (handler is signal.SIG_IGN and signum in _LADDER_SIGNALS):
+            signal.signal(signum, lambda number, _: came.append(number))
     try:
         yield
     finally:
-        for signum in ignored:
-            signal.signal(signum, signal.SIG_IGN)
+        for signum, handler in before.items():
+            if handler is not None:
+                signal.signal(signum, handler)
+        for number in came:
+            signal.raise_signal(number)
 
 
 def _pidfd(pid: int) -> int:

@@ -58,8 +58,8 @@ class Reaper:
         self._tell(f"g {pgid}")
 
     def release_group(self, pgid: int) -> None:
-        """Forget a process group that has ended."""
-        self._tell(f"x {pgid}")
+        """Forget a process group that has ended; a closed reaper already has."""
+        self._tell(f"x {pgid}", late=True)
 
     def adopt_folder(self, folder: Path) -> None:
         """Remove this folder with all that is in it.
@@ -72,7 +72,7 @@ class Reaper:
 
     def release_folder(self, folder: Path) -> None:
         """Keep this folder."""
-        self._tell("k " + _checked(folder))
+        self._tell("k " + _checked(folder), late=True)
 
     def adopt_container(self, container: str) -> None:
         """Remove this container with ``docker rm -f -v``."""
@@ -80,7 +80,7 @@ class Reaper:
 
     def release_container(self, container: str) -> None:
         """Forget a container that was removed."""
-        self._tell(f"r {container}")
+        self._tell(f"r {container}", late=True)
 
     def expect(self, log: int) -> None:
         """Announce a process that will write its standard output to the open file *log* and is not started yet.
@@ -111,10 +111,10 @@ class Reaper:
     ) -> None:
         self.close()
 
-    def _tell(self, lines: str) -> None:
+    def _tell(self, lines: str, *, late: bool = False) -> None:
         data = os.fsencode(lines)
         with self._lock:
-            if os.getpid() != self._owner:
+            if os.getpid() != self._owner or (late and self._closed):
                 return
             if self._closed:
                 raise HostError("the reaper is closed; register processes and folders while it is open")

@@ -30,10 +30,10 @@ class Shell:
     reaper: Reaper | None
     output: Path
 
-    def start(self, command: str) -> Process:
-        """Start a command; OSError if that is impossible."""
+    def start(self, command: str, into: list[Process]) -> Process:
+        """Start a command, and put it into a list whose owner ends it; OSError if that is impossible."""
         line = Command(argv=("/bin/sh", "-c", command), cwd=self.cwd, env=self.env, account=self.account)
-        return start_process(command, line, self.output, reaper=self.reaper)
+        return start_process(command, line, self.output, reaper=self.reaper, into=into)
 
 
 def output_of(process: Process) -> str:

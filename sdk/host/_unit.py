@@ -18,7 +18,7 @@ from ._process import KILL, STOP_LADDER, Command, Ladder, Process, await_event, 
 from ._shell import Shell, output_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
     from types import TracebackType
 
     from ..engine import SpawnPlan
@@ -171,17 +171,17 @@ def start(
     )
     logs = _log_names(steps)
     programs = boot.programs(steps)
-    processes: dict[str, Process] = {}
+    processes: list[Process] = []
     hooks: list[Process] = []
     try:
         for step in steps:
             boot.launch(step, programs[step.spec.name], logs[step.spec.name], processes)
             boot.await_ready(step, logs[step.spec.name], processes)
-            boot.run_hooks(step, logs[step.spec.name], processes, hooks)
+            boot.run_hooks(step, logs[step.spec.name], processes[-1], hooks)
     except BaseException:  # Ctrl-C as well: nobody else knows of these processes
-        _stop_all(processes.values(), hooks, ladder)
+        _stop_all(processes, hooks, ladder)
         raise
-    return Unit(processes, tuple(hooks), ladder)
+    return Unit({process.name: process for process in processes}, tuple(hooks), ladder)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -209,7 +209,7 @@ class _Boot:
             found[step.spec.name] = program
         return found
 
-    def launch(self, step: Step, program: str, log: str, processes: dict[str, Process]) -> None:
+    def launch(self, step: Step, program: str, log: str, processes: list[Process]) -> None:
         spec = step.spec
         command = Command(
             argv=(program, *spec.args),
@@ -218,14 +218,19 @@ class _Boot:
             account=self.account,
         )
         try:
-            processes[spec.name] = start_process(
-                spec.name, command, self.log_dir / f"{log}.log", reaper=self.reaper, tree=spec.tree
+            start_process(
+                spec.name,
+                command,
+                self.log_dir / f"{log}.log",
+                reaper=self.reaper,
+                into=processes,
+                tree=spec.tree,
             )
         except OSError as error:
             raise self._start_error(step, _why_not_started(command, error)) from error
 
-    def await_ready(self, step: Step, log: str, processes: Mapping[str, Process]) -> None:
-        process = processes[step.spec.name]
+    def await_ready(self, step: Step, log: str, processes: Sequence[Process]) -> None:
+        process = processes[-1]
         shell = Shell(
             cwd=self.cwd,
             env=self.environ,
@@ -233,8 +238,9 @@ class _Boot:
             reaper=self.reaper,
             output=self.log_dir / f"{log}.probe.log",
         )
-        gate = Gate(process, list(processes.values()), shell)
+        gate = Gate(process, processes, shell)
         if step.spec.ready is None or step.probe is None:
+            budget = LIVENESS
             outcome = await_alive(gate)
         else:
             budget = budget_of(step.spec.ready) if self.budget is None else self.budget
@@ -242,10 +248,10 @@ class _Boot:
         if outcome.ended is not None:
             self._raise_exited(step, outcome, outcome.ended)
         if not outcome.ready:
-            self._raise_not_ready(step, outcome, process)
+            self._raise_not_ready(step, outcome, process, budget)
         shell.output.unlink(missing_ok=True)
 
-    def run_hooks(self, step: Step, log: str, processes: Mapping[str, Process], hooks: list[Process]) -> None:
+    def run_hooks(self, step: Step, log: str, process: Process, hooks: list[Process]) -> None:
         spec = step.spec
         shell = Shell(
             cwd=self.cwd / (spec.dir or ""),
@@ -256,17 +262,16 @@ class _Boot:
         )
         for command in spec.hooks:
             try:
-                hook = shell.start(command)
+                # Kept until the unit stops: what a hook leaves behind belongs to its process group.
+                hook = shell.start(command, hooks)
             except OSError as error:
-                self._raise_hook(step, command, str(error), processes)
-            # Kept until the unit stops: what a hook leaves behind belongs to its process group.
-            hooks.append(hook)
+                self._raise_hook(command, str(error), process)
             budget = HOOK_BUDGET if self.budget is None else self.budget
             end = hook.wait(budget)
             if end is None:
-                self._raise_hook(step, command, f"still running after {budget:g} s: {output_of(hook)}", processes)
+                self._raise_hook(command, f"still running after {budget:g} s: {output_of(hook)}", process)
             if end.code != 0:
-                self._raise_hook(step, command, f"{end.status}: {output_of(hook)}", processes)
+                self._raise_hook(command, f"{end.status}: {output_of(hook)}", process)
 
     def _title(self) -> str:
         return f"engine {quoted(self.engine)}" if self.engine else "the plan"
@@ -278,17 +283,16 @@ class _Boot:
             process=step.spec.name,
         )
 
-    def _raise_hook(self, step: Step, command: str, why: str, processes: Mapping[str, Process]) -> NoReturn:
+    def _raise_hook(self, command: str, why: str, process: Process) -> NoReturn:
         raise HookError(
-            f"{self._title()} did not start: {step.spec.name} hook {quoted(command)}: {why}",
+            f"{self._title()} did not start: {process.name} hook {quoted(command)}: {why}",
             engine=self.engine,
-            process=step.spec.name,
-            excerpt=processes[step.spec.name].log.tail(),
+            process=process.name,
+            excerpt=process.log.tail(),
         )
 
     def _raise_exited(self, step: Step, outcome: Outcome, ended: Process) -> NoReturn:
-        if ended.exit is None:
-            raise AssertionError
+        assert ended.exit is not None  # that is why it is here
         if step.spec.ready is None:
             when = f"within the {LIVENESS:g} s that it has to stay alive"
         elif ended.name != step.spec.name:
@@ -305,14 +309,8 @@ class _Boot:
         error.exit, error.tries, error.last_error = ended.exit, outcome.tries, outcome.last_error
         raise error
 
-    def _raise_not_ready(self, step: Step, outcome: Outcome, process: Process) -> NoReturn:
-        ready = step.spec.ready
-        if ready is None:
-            raise AssertionError
-        budget = budget_of(ready) if self.budget is None else self.budget
-        hint = (
-            "" if self.budget is not None else f"the probe allows interval x retries = {budget:g} s; raise its retries"
-        )
+    def _raise_not_ready(self, step: Step, outcome: Outcome, process: Process, budget: float) -> NoReturn:
+        hint = f"the probe allows interval x retries = {budget:g} s; raise its retries" if self.budget is None else ""
         error = NotReadyError(
             f"{self._title()}: process {quoted(process.name)} (pid {process.pid}) is running but was not ready after "
             f"{budget:g} s ({outcome.tries} {'probe' if outcome.tries == 1 else 'probes'})",

@@ -61,7 +61,7 @@ def test_everything_wrong_with_a_plan_is_reported_at_once():
         'spawn spec depends on unknown spec "nobody"',
         "\"a\" has 'NOVALUE' in env; an entry is NAME=value",
         '"b" has a NUL byte in args; no program can receive one',
-        "the readiness probe of \"b\" cannot pass: unknown probe kind 'smoke'; doze knows http, tcp, exec, log_line, socket",
+        """the readiness probe of "b" cannot pass: unknown probe kind 'smoke'; doze knows http, tcp, exec, log_line, socket""",
         '"c" has an empty bin; it is the path of a program, or a name to look up in PATH',
     )
 

@@ -6,10 +6,10 @@ import signal
 import threading
 
 import pytest
+from tests.host.proc import eventually, is_running
 
 from doze_sdk.engine import Ready, SpawnPlan, SpawnSpec
 from doze_sdk.host import KILL, STOP_LADDER, StopError, start
-from tests.host.proc import eventually, is_running
 
 QUICK = ((signal.SIGINT, 0.3), (signal.SIGQUIT, 0.3), (signal.SIGKILL, 2.0))
 SAID_SOMETHING = Ready(kind="log_line", target=".")

@@ -4,10 +4,10 @@ import signal
 import sys
 
 import pytest
+from tests.host.proc import eventually, is_running
 
 from doze_sdk.engine import Ready, SpawnPlan, SpawnSpec
 from doze_sdk.host import BootError, ExitedError, FolderError, HookError, HostError, NotReadyError, StartError, start
-from tests.host.proc import eventually, is_running
 
 UP = Ready(kind="log_line", target=".")
 
@@ -42,9 +42,8 @@ def test_standard_output_and_error_share_one_log(logs):
 
 
 def test_a_process_without_env_inherits_the_host_but_for_the_plugin_variables(engine, logs):
-    environ = {
-        "PATH": os.environ["PATH"], "HOME": "/x", "DOZE_PLUGIN": "engine", "PLUGIN_MIN_PORT": "1", "PLUGIN_CLIENT_CERT": "c"
-    }  # fmt: skip
+    plugin = {"DOZE_PLUGIN": "engine", "PLUGIN_MIN_PORT": "1", "PLUGIN_CLIENT_CERT": "c"}
+    environ = {"PATH": os.environ["PATH"], "HOME": "/x", **plugin}
     with run(logs, engine("tells_who_it_is", ready=UP), environ=environ) as unit:
         env = account_of(unit)["env"]
 
@@ -184,7 +183,7 @@ def test_a_process_that_a_signal_ends_is_reported_with_the_signal(logs):
 
 
 def test_a_process_without_a_probe_must_stay_alive_for_a_moment(logs):
-    with pytest.raises(ExitedError, match="exited with code 0 after .* within the 0.75 s that it has to stay alive"):
+    with pytest.raises(ExitedError, match=r"exited with code 0 after .* within the 0.75 s that it has to stay alive"):
         run(logs, shell("sleep 0.1"))
 
 
@@ -197,7 +196,9 @@ def test_the_death_of_an_earlier_process_ends_the_wait_for_a_later_one(logs):
     db = shell("echo up; sleep 0.2; echo gone >&2; exit 4", name="db", ready=UP)
     web = shell("exec sleep 60", name="web", ready=Ready(kind="log_line", target="never"))
 
-    with pytest.raises(ExitedError, match='process "db" exited with code 4 .* while "web" was not ready yet') as caught:
+    with pytest.raises(
+        ExitedError, match=r'process "db" exited with code 4 .* while "web" was not ready yet'
+    ) as caught:
         run(logs, db, web)
 
     assert caught.value.excerpt.lines == ("up", "gone")
