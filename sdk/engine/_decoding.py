@@ -66,14 +66,16 @@ def decode(driver: Driver[S], request: DecodeRequest) -> object:
 
 
 def _decode_here(driver: Driver[S], request: DecodeRequest) -> object:
-    functions = _functions(driver)
+    from ..hcl import FUNCTIONS
+
+    functions = FUNCTIONS if driver.functions else None
     if isinstance(driver, ConfigDecoder):
         return _decode_by_hand(driver, request, functions)
-    from ._config import Config, decode_config
+    from ._config import Config
+    from ._config_decoding import decode_config
 
-    config_class = driver.config or _NoArguments.of(Config)
-    return decode_config(
-        config_class,
+    spec = decode_config(
+        driver.config or Config,
         file=request.file,
         filename=request.shown_filename,
         block_type=request.block_type,
@@ -83,3 +85,14 @@ def _decode_here(driver: Driver[S], request: DecodeRequest) -> object:
         version=request.version,
         functions=functions,
     )
+    return spec if driver.config else None
+
+
+def _decode_by_hand(
+    driver: ConfigDecoder[S], request: DecodeRequest, functions: Mapping[str, Function] | None
+) -> object:
+    from ..hcl import CORE_ARGUMENTS, Context, find_block, parse, variables_from_json
+
+    block = find_block(parse(request.file, request.shown_filename), request.block_type, request.block_label)
+    context = Context(variables_from_json(request.variables), functions)
+    return driver.decode_config(block.body.without(CORE_ARGUMENTS), context, request.base_dir, request.version)

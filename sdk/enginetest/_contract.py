@@ -78,7 +78,7 @@ def violations(
 
 def _of(driver: RemoteDriver, module: _Command, name: str) -> Iterator[str]:
     if not driver.type:
-        yield _load_error(driver)
+        yield load_error(driver)
         return
     if name and driver.type != name:
         yield f"type: the driver's type is {driver.type!r}, [tool.doze] name is {name!r}"
@@ -96,7 +96,7 @@ def _of(driver: RemoteDriver, module: _Command, name: str) -> Iterator[str]:
         yield from _example_violations(description, driver, module)
 
 
-def _load_error(driver: RemoteDriver) -> str:
+def load_error(driver: RemoteDriver) -> str:
     try:
         driver.decode(_request("", "x", "x", BUILTIN))
     except EngineError as error:

@@ -13,7 +13,7 @@ from .._lazy import exports
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from ._contract import HANDSHAKE as HANDSHAKE, PROTOCOL_VERSION as PROTOCOL_VERSION
+    from ._contract import HANDSHAKE as HANDSHAKE, PROTOCOL_VERSION as PROTOCOL_VERSION, is_private as is_private
     from ._describe import description_of as description_of
     from ._entry import load_driver as load_driver, package_of as package_of, package_root as package_root
     from ._remote import RemoteDriver as RemoteDriver, RemoteError as RemoteError, launch as launch
@@ -24,6 +24,7 @@ _HOME = {
     "PROTOCOL_VERSION": "._contract",
     "RemoteDriver": "._remote",
     "RemoteError": "._remote",
+    "is_private": "._contract",
     "description_of": "._describe",
     "launch": "._remote",
     "load_driver": "._entry",

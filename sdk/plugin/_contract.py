@@ -9,3 +9,8 @@ PROTOCOL_VERSION = 1
 
 HANDSHAKE = Handshake(cookie_key="DOZE_PLUGIN", cookie_value="engine")
 """doze's magic cookie."""
+
+
+def is_private(variable: str) -> bool:
+    """Tell whether an environment variable is meant for a plugin's own process and for none of its children."""
+    return variable == HANDSHAKE.cookie_key or variable.startswith("PLUGIN_")

@@ -27,8 +27,7 @@ def describe_failure(error: BaseException, root: str | None = None) -> str:
     """
     text = str(error) if isinstance(error, EngineError) else _named(error)
     place = _place(error.__traceback__, root)
-    whole = f"{text} ({place})" if place else text
-    return whole if len(whole) <= LIMIT else whole[:LIMIT] + " …"
+    return f"{text} ({place})" if place else text
 
 
 def _named(error: BaseException) -> str:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 import grpc
 
 from ..engine import Driver, DriverError, EngineError
-from ..hcl import HCLError, render
 from ._entry import load_driver, package_root
 from ._failure import LIMIT, describe_failure
 from ._methods import METHODS, SERVICE
@@ -78,23 +77,22 @@ def _guarded(name: str, answer: Answer, root: str | None) -> Callable[[Message, 
     def handle(request: Message, context: grpc.ServicerContext) -> Message:
         try:
             return answer(request)
-        except HCLError as error:
-            context.abort(grpc.StatusCode.INVALID_ARGUMENT, _limited(render(error)))
-        except PreconditionError as error:
-            context.abort(grpc.StatusCode.FAILED_PRECONDITION, str(error))
-        except DriverError as error:
-            context.abort(grpc.StatusCode.FAILED_PRECONDITION, _limited(str(error)))
         except Exception as error:  # noqa: BLE001 - the boundary to the author's code, which may raise anything
-            _log.error("%s failed", name, exc_info=error, extra={"rpc": name})
-            context.abort(_code(error), describe_failure(error, root))
+            code, details = _status(name, error, root)
+            context.abort(code, details if len(details) <= LIMIT else f"{details[:LIMIT]} …")
         raise AssertionError("unreachable: abort() raises")
 
     return handle
 
 
-def _code(error: Exception) -> grpc.StatusCode:
-    return grpc.StatusCode.FAILED_PRECONDITION if isinstance(error, EngineError) else grpc.StatusCode.UNKNOWN
+def _status(name: str, error: Exception, root: str | None) -> tuple[grpc.StatusCode, str]:
+    if isinstance(error, PreconditionError | DriverError):
+        return grpc.StatusCode.FAILED_PRECONDITION, str(error)
+    # Only a config that is wrong needs the language at all: a plugin that starts does not load it.
+    from ..hcl import HCLError, render
 
-
-def _limited(text: str) -> str:
-    return text if len(text) <= LIMIT else text[:LIMIT] + " …"
+    if isinstance(error, HCLError):
+        return grpc.StatusCode.INVALID_ARGUMENT, render(error)
+    _log.error("%s failed", name, exc_info=error, extra={"rpc": name})
+    code = grpc.StatusCode.FAILED_PRECONDITION if isinstance(error, EngineError) else grpc.StatusCode.UNKNOWN
+    return code, describe_failure(error, root)

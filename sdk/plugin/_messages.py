@@ -21,6 +21,7 @@ from ..engine import (
     Toolchain,
     Version,
 )
+from ._contract import is_private
 from ._proto import dozeplugin_v1_pb2 as pb
 
 if TYPE_CHECKING:
@@ -169,6 +170,11 @@ def _ready_from(message: pb.Ready) -> Ready:
     )
 
 
+def _clean(env: tuple[str, ...]) -> list[str]:
+    """Leave out what the host told this plugin alone; an author who passes os.environ on does not mean that."""
+    return [pair for pair in env if not is_private(pair.partition("=")[0])]
+
+
 def plan_to(plan: SpawnPlan) -> pb.SpawnPlan:
     return pb.SpawnPlan(
         specs=[
@@ -177,7 +183,7 @@ def plan_to(plan: SpawnPlan) -> pb.SpawnPlan:
                 dir=_path_text(spec.dir),
                 bin=str(spec.bin),
                 args=spec.args,
-                env=spec.env,
+                env=_clean(spec.env),
                 tree=spec.tree,
                 after=spec.after,
                 ready=_ready_to(spec.ready),

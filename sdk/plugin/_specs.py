@@ -39,6 +39,8 @@ class Specs:
         Bytes with an unknown format tag count as none: a relaunch may run another release of the module than the one
         that wrote them.
         """
+        if self._type is None:
+            return None
         spec = self._decode(data) if data else MISSING
         with self._lock:
             if spec is MISSING:
@@ -48,10 +50,9 @@ class Specs:
 
     def default(self) -> object:
         """Return the config class's defaults, or `MISSING` when it requires an argument."""
-        config = self._driver.config
-        if config is None or isinstance(self._driver, ConfigDecoder):
+        if isinstance(self._driver, ConfigDecoder) or self._driver.config is None:
             return MISSING
-        return _constructed(config)
+        return _constructed(self._driver.config)
 
     def _decode(self, data: bytes) -> object:
         last, spec = self._decoded
