@@ -26,7 +26,7 @@ class Address(NamedTuple):
     @property
     def target(self) -> str:
         """The address as gRPC spells it."""
-        return f"unix:{self.address}" if self.network == "unix" else f"ipv4:{self.address}"
+        return f"unix:{self.address}" if self.network == "unix" else self.address
 
 
 class Listeners(Protocol):
@@ -69,6 +69,8 @@ class SocketFolder:
 
     def bind(self, add_port: Callable[[str], object]) -> Address:
         address = Address("unix", self._new_path())
+        if not os.access(self.path, os.W_OK | os.X_OK):  # gRPC would complain on stderr before it fails
+            raise ServeError(f"cannot listen on {address.address!r}: {_reason(None, self.path)}")
         try:
             add_port(address.target)
             self._admit(address.address)
@@ -219,12 +221,12 @@ def _name(listener: socket.socket) -> str:
     return f"{host}:{port}"
 
 
-def _reason(error: Exception, folder: str) -> str:
+def _reason(error: Exception | None, folder: str) -> str:
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     if not os.path.isdir(folder):  # noqa: PTH112
         return "the folder does not exist"
-    return "the folder is not writable" if not os.access(folder, os.W_OK) else str(error)
+    return str(error) if os.access(folder, os.W_OK | os.X_OK) else "the folder is not writable"
 
 
 def _group_id(group: str) -> int | None:
