@@ -100,6 +100,11 @@ _BAD_FOR: Final = "Invalid 'for' expression"
 _BAD_STRING: Final = "Invalid string literal"
 _NO_SEPARATOR: Final = "Missing key/value separator"
 _SEPARATOR_DETAIL: Final = 'Expected an equals sign ("=") to mark the beginning of the attribute value.'
+_UNTERMINATED_OBJECT: Final = "Unterminated object constructor expression"
+_UNTERMINATED_OBJECT_DETAIL: Final = (
+    "There is no corresponding closing brace before the end of the file."
+    " This may be caused by incorrect brace nesting elsewhere in this file."
+)
 _LEGACY_INDEX: Final = "Invalid legacy index syntax"
 _MISSING_NAME: Final = "An attribute name is required after a dot."
 
@@ -689,23 +694,23 @@ class Parser:
             step = AttributeStep(self.source, self.starts[dot], self.ends[name], self.word(name))
             return self._step(origin, step)
         if kind == NUMBER:
-            return self._step(origin, self._legacy_index(dot))
+            return self._step(origin, self._legacy_index(dot, self.at, ""))
         if kind == "*":
             return self._attribute_splat(origin, dot)
         self.error("Invalid attribute name", _MISSING_NAME, self.peek_span())
         self.recovery = True
         return origin
 
-    def _legacy_index(self, dot: int) -> IndexStep:
+    def _legacy_index(self, dot: int, culprit: int, instead: str) -> IndexStep:
         token = self.read()
         text = self.word(token)
         if "." in text:
             first, _, second = text.partition(".")
             detail = (
                 "When using the legacy index syntax, chaining two indexes together is not permitted."
-                f" Use the proper index syntax instead, like [{first}][{second}]."
+                f" Use the proper index syntax{instead} instead, like [{first}][{second}]."
             )
-            self.error(_LEGACY_INDEX, detail, self.span(token))
+            self.error(_LEGACY_INDEX, detail, self.span(culprit))
             return IndexStep(self.source, self.starts[dot], self.ends[token], UNKNOWN)
         return IndexStep(self.source, self.starts[dot], self.ends[token], self._number_value(token))
 
@@ -717,7 +722,7 @@ class Parser:
             inner_dot = self.read()
             kind = self.peek()
             if kind == NUMBER:
-                steps.append(self._legacy_index(inner_dot))
+                steps.append(self._legacy_index(inner_dot, star, " with a full splat expression [*]"))
             elif kind == IDENT:
                 name = self.read()
                 steps.append(AttributeStep(self.source, self.starts[inner_dot], self.ends[name], self.word(name)))
@@ -869,6 +874,9 @@ class Parser:
     def _report_missing_separator(self, kind: str, opened: int) -> None:
         if self.recovery:
             return
+        if kind == END:
+            self.error(_UNTERMINATED_OBJECT, _UNTERMINATED_OBJECT_DETAIL, self.span(opened))
+            return
         summary, detail = _NO_SEPARATOR, _SEPARATOR_DETAIL
         if kind in {NEWLINE, ","}:
             summary = "Missing attribute value"
@@ -885,11 +893,7 @@ class Parser:
         if self.recovery:
             return
         if kind == END:
-            detail = (
-                "There is no corresponding closing brace before the end of the file."
-                " This may be caused by incorrect brace nesting elsewhere in this file."
-            )
-            self.error("Unterminated object constructor expression", detail, self.span(opened))
+            self.error(_UNTERMINATED_OBJECT, _UNTERMINATED_OBJECT_DETAIL, self.span(opened))
             return
         span = self.peek_span()
         detail = "Expected a newline or comma to mark the beginning of the next attribute."

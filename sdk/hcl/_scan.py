@@ -58,7 +58,7 @@ _QUOTED: Final = re.compile(
     r'(?P<text>(?:[^"$%\\\r\n\udc80-\udcff]|\\[^\r\n\udc80-\udcff])+)'
     r"|(?P<interpolation>\$\{~?)"
     r"|(?P<directive>%\{~?)"
-    r"|(?P<escape>\$\$\{~?|%%\{~?|[$%])"
+    r"|(?P<escape>\$\$\{~?|%%\{~?|[$%](?!\Z))"
     r'|(?P<close>")'
     r"|(?P<newline>[\r\n]+)"
     r"|(?P<other>.)"
@@ -67,7 +67,7 @@ _HEREDOC: Final = re.compile(
     r"(?P<text>[^$%\r\n\udc80-\udcff]+(?:\r?\n)?|\r?\n)"
     r"|(?P<interpolation>\$\{~?)"
     r"|(?P<directive>%\{~?)"
-    r"|(?P<escape>\$\$\{~?|%%\{~?|[$%])"
+    r"|(?P<escape>\$\$\{~?|%%\{~?|[$%](?!\Z))"
     r"|(?P<stuck>\r)"
     r"|(?P<other>.)"
 )
@@ -97,8 +97,17 @@ class Tokens:
 def scan(source: Source) -> Tokens:
     """Cut a source into tokens. Nothing is an error here: what fits nowhere is an `INVALID` token."""
     tokens = _Scanner(source).run()
-    source.boundaries = tokens.starts
+    if not source.is_ascii:
+        source.boundaries = sorted(_boundaries(tokens))
     return tokens
+
+
+def _boundaries(tokens: Tokens) -> set[int]:
+    boundaries = {*tokens.starts, *tokens.ends}
+    for kind, start, end in zip(tokens.kinds, tokens.starts, tokens.ends, strict=True):
+        if kind == STRING:
+            boundaries |= {start + 1, end - 1}
+    return boundaries
 
 
 class _Heredoc:

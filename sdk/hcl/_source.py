@@ -41,7 +41,7 @@ class Source:
         self.bom = 3 if text.startswith("\ufeff") else 0
         self.text = text[1:] if self.bom else text
         self.is_ascii = text.isascii()
-        #: Offsets of the starts of tokens, ascending. A grapheme cluster never crosses one: columns are counted
+        #: Offsets at which tokens start or end, ascending. A grapheme cluster never crosses one: columns are counted
         #: token by token, as Go counts them.
         self.boundaries: Sequence[int] = ()
         self._line_starts: list[int] | None = None
