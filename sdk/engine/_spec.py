@@ -272,10 +272,17 @@ class _Mapping(_Codec):
     def encode(self, value: object) -> object:
         if not isinstance(value, self.type) or not isinstance(value, collections.abc.Mapping):
             raise _Unfit.expected("a mapping", value)
-        for key in value:
-            if type(key) is not str:
-                raise _Unfit.expected("text keys", key)
-        return dict(zip(value, _each([*value.values()], self.element.encode), strict=True))
+        plain: dict[str, object] = {}
+        key: object = None
+        try:
+            for key, item in value.items():
+                if type(key) is not str:
+                    raise _Unfit.expected("text keys", key)
+                plain[key] = self.element.encode(item)
+        except _Unfit as unfit:
+            unfit.trail.append(f"[{key!r}]")
+            raise
+        return plain
 
     def decode(self, value: object) -> object:
         if not isinstance(value, dict):
