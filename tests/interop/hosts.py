@@ -281,7 +281,8 @@ class GoHost(Host):
         self.call("log", Level=level, Message=message, Fields=dict(fields))
 
     def facts(self, variables: Sequence[str] = ()) -> Facts:
-        return Facts(**self.call("facts", Variables=list(variables)))
+        result = self.call("facts", Variables=list(variables))
+        return Facts(**{**result, "variables": result["variables"] or {}})
 
     def sleep(self, seconds: float) -> Future[object]:
         return self.begin("sleep", Seconds=seconds)
@@ -377,7 +378,7 @@ class PythonHost(Host):
             auto_mtls=launch.auto_mtls,
             multiplex=launch.multiplex,
             tls=_client_tls(launch.root_ca) if launch.root_ca else None,
-            secure=kernel.SecureConfig(sha256=launch.sha256) if launch.sha256 else None,
+            secure=kernel.SecureConfig(launch.sha256) if launch.sha256 else None,
             logger=logger,
             on_stdout=self._stdout.extend,
             on_stderr=self._stderr.extend,
@@ -389,7 +390,10 @@ class PythonHost(Host):
         return kernel.reattach(config, on_stdout=self._stdout.extend, on_stderr=self._stderr.extend)
 
     def ping(self) -> None:
-        self.plugin.ping(timeout=60)
+        try:
+            self.plugin.ping(timeout=60)
+        except kernel.PluginError as error:
+            raise HostError(str(error)) from error
 
     def echo(self, size: int, *, count: int = 1, concurrency: int = 1) -> None:
         def once(seed: int) -> None:
