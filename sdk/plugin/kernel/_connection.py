@@ -25,7 +25,10 @@ def static_tls(tls: SSLContext | TLSContexts | None) -> TLSContexts | None:
         return None
     from ._tls import TLSContexts
 
-    return tls if isinstance(tls, TLSContexts) else TLSContexts(server=tls, client=tls)
+    contexts = tls if isinstance(tls, TLSContexts) else TLSContexts(server=tls, client=tls)
+    for context in (contexts.server, contexts.client):
+        context.set_alpn_protocols(["h2"])  # gRPC in Go refuses a connection that has not agreed on it
+    return contexts
 
 
 class Connection:
