@@ -981,12 +981,13 @@ def test_a_unix_client_that_leaves_ends_a_backend_that_ignores_the_end_of_stream
     server: WireServer, backend: Backend
 ) -> None:
     released = threading.Event()
-    backend.serve = lambda connection: released.wait(PATIENCE) and None
+    backend.serve = lambda connection: released.wait(3 * PATIENCE) and None
     near, far = socket.socketpair()
     host = Host(server, far, local_unix=True)
     near.sendall(b"HELLO ann\n")
     host.boot(backend)
     assert host.line() == "splice"
+    read_line(near), read_line(near)
     far.close()  # a unix socket hangs up only when each of its duplicates is closed
     near.close()
     assert host.line() == ""
