@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import faulthandler
 import logging
 import os
@@ -96,6 +97,8 @@ class PluginProcess:
         if grace is not None:
             self._hand_over_output()
         server.stop(grace)
+        if grace is None:
+            self._remove_empty_folder()
         if self._redirection is not None:
             self._redirection.stop()
         if self._watch is not None:
@@ -117,16 +120,24 @@ class PluginProcess:
             self._output.drain(_OUTPUT_ARRIVES)
 
     def _orphaned(self) -> None:
-        """Runs on the watch's thread, which the process does not wait for."""
         self._ends.put(None)
+        threading.Thread(target=self._end_at_once, name="go-plugin-last-resort", daemon=True).start()
+
+    def _end_at_once(self) -> None:
         time.sleep(_ORPHAN_ENDS)
         if self._server is not None:
             self._server.remove_sockets()
         os._exit(1)
 
+    def _remove_empty_folder(self) -> None:
+        """Remove the folder that the host has made for our sockets: it cannot any more."""
+        if self._variables.socket_folder:
+            with contextlib.suppress(OSError):
+                os.rmdir(self._variables.socket_folder)  # noqa: PTH106  (a plain string of the environment)
+
     def _log_to_host(self, level: int | str | None) -> None:
         if not faulthandler.is_enabled():
-            faulthandler.enable(self._streams.stderr)
+            faulthandler.enable(self._streams.stderr, all_threads=False)  # a host keeps the last few lines alone
         if level is None:
             return
         root = logging.getLogger()

@@ -1,0 +1,326 @@
+"""Signals, orphans, file descriptors and the end of both processes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import grpc
+import pytest
+
+from doze_sdk.plugin import kernel
+from tests.plugin.kernel import echo_plugin
+from tests.plugin.kernel.conftest import ECHO, PATIENCE, Launch, alive, open_descriptors, plugin_environment, until
+
+Script = Callable[[str], list[str]]
+
+HOST = f"""
+import os, signal, sys, time
+sys.path.insert(0, {str(Path(__file__).parents[3])!r})
+from doze_sdk.plugin import kernel
+from tests.plugin.kernel import echo_plugin
+from tests.plugin.kernel.conftest import ECHO
+plugins = [kernel.launch([*ECHO, *sys.argv[1:]], echo_plugin.HANDSHAKE, versions={{1}}) for _ in range(2)]
+for plugin in plugins:
+    plugin.ping()
+print(*[plugin.pid for plugin in plugins], flush=True)
+"""
+
+
+@pytest.fixture
+def host(script: Script) -> Iterator[Callable[..., tuple[subprocess.Popen[str], list[int]]]]:
+    """Start a host process with two plugins; `ending` is the code by which it goes on."""
+    processes: list[subprocess.Popen[str]] = []
+
+    def start(ending: str, *arguments: str) -> tuple[subprocess.Popen[str], list[int]]:
+        process = subprocess.Popen(
+            [*script(HOST + ending), *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        processes.append(process)
+        assert process.stdout is not None
+        return process, [int(pid) for pid in process.stdout.readline().split()]
+
+    yield start
+    for process in processes:
+        process.kill()
+        process.communicate()
+
+
+def test_an_interrupt_is_left_to_the_host(start: Launch) -> None:
+    call = start()
+    assert call.plugin.pid is not None
+    os.kill(call.plugin.pid, signal.SIGINT)
+
+    assert call("Echo", b"still here") == b"still here"
+
+
+def test_an_interrupt_is_not_ignored_by_what_the_plugin_starts(start: Launch) -> None:
+    code = "import subprocess\nprocess = subprocess.Popen(['sleep', '60'])\nprocess.send_signal(2)\nanswer = process.wait(10)"
+
+    assert start().run(code) == "-2"
+
+
+def test_sigterm_ends_a_plugin_gracefully_and_removes_its_socket() -> None:
+    with subprocess.Popen(ECHO, env=plugin_environment(), stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        socket = Path(process.stdout.readline().split("|")[3])
+        assert socket.exists()
+        process.terminate()
+        code = process.wait(PATIENCE)
+
+    assert (code, socket.exists(), socket.parent.exists()) == (0, False, False)
+
+
+def test_sigterm_lets_a_call_in_flight_finish(start: Launch) -> None:
+    call = start()
+    assert call.plugin.pid is not None
+    method = call.plugin.channel.unary_unary(f"/{echo_plugin.SERVICE}/Run")
+    future = method.future(b"import time; time.sleep(0.3); answer = 'done'", timeout=PATIENCE)
+    time.sleep(0.1)
+    os.kill(call.plugin.pid, signal.SIGTERM)
+
+    assert future.result() == b"done"
+    assert call.plugin.wait(PATIENCE)
+    assert call.plugin.exit_code == 0
+
+
+def test_a_handler_that_hangs_does_not_keep_the_plugin_alive(start: Launch) -> None:
+    call = start()
+    method = call.plugin.channel.unary_unary(f"/{echo_plugin.SERVICE}/Run")
+    method.future(b"import time; time.sleep(60)")
+    call("Echo")
+    call.plugin.kill()
+
+    assert call.plugin.exit_code == 0
+
+
+def test_code_after_serve_runs_when_the_host_ends_the_plugin(start: Launch, tmp_path: Path) -> None:
+    call = start("--after", f"open({str(tmp_path / 'ended')!r}, 'w').close()")
+    call.plugin.kill()
+
+    assert (tmp_path / "ended").exists()
+
+
+@pytest.mark.parametrize(
+    "ending",
+    [
+        "os.kill(os.getpid(), signal.SIGKILL)",
+        "os.kill(os.getpid(), signal.SIGSEGV)",
+        "os._exit(0)",
+    ],
+)
+def test_a_plugin_ends_when_its_host_dies_without_a_word(host: Callable[..., object], ending: str) -> None:
+    process, pids = host(ending)  # type: ignore[misc]
+    process.wait(PATIENCE)
+    until(lambda: not any(map(alive, pids)), "the end of the plugins")
+
+
+def test_a_plugin_behind_a_wrapper_ends_when_its_host_dies_without_a_word(script: Script) -> None:
+    inner = " ".join(ECHO)
+    code = HOST.replace("[*ECHO, *sys.argv[1:]]", f"['sh', '-c', '{inner} & echo $! >&2; wait']")
+    code = code.replace("versions={1})", "versions={1}, on_log_line=print)")
+    with subprocess.Popen(
+        script(code + "\nsys.stdin.read()"), stdout=subprocess.PIPE, stdin=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        pids = [int(line[2:-2]) for line in (process.stdout.readline(), process.stdout.readline())]
+        process.stdout.readline()
+        process.kill()
+    until(lambda: not any(map(alive, pids)), "the end of the plugins")
+
+
+def test_an_orphan_leaves_no_socket(host: Callable[..., object], short_dir: Path) -> None:
+    process, pids = host("os.kill(os.getpid(), signal.SIGKILL)")  # type: ignore[misc]
+    process.wait(PATIENCE)
+    until(lambda: not any(map(alive, pids)), "the end of the plugins")
+
+    assert list(short_dir.iterdir()) == []
+
+
+def test_a_plugin_can_outlive_its_host(host: Callable[..., object], short_dir: Path) -> None:
+    process, pids = host("os.kill(os.getpid(), signal.SIGKILL)", "--outlive-host")  # type: ignore[misc]
+    process.wait(PATIENCE)
+    time.sleep(0.5)
+    living = [pid for pid in pids if alive(pid)]
+    for pid in pids:
+        os.kill(pid, signal.SIGTERM)
+    until(lambda: not any(map(alive, pids)), "the end of the plugins")
+    for folder in short_dir.iterdir():
+        folder.rmdir()  # the dead host's
+
+    assert living == pids
+
+
+@pytest.mark.parametrize(
+    ("ending", "code"),
+    [
+        ("", 0),
+        ("sys.exit(3)", 3),
+        ("raise RuntimeError('no more')", 1),
+        ("os.kill(os.getpid(), signal.SIGTERM); time.sleep(60)", -signal.SIGTERM),
+        ("os.kill(os.getpid(), signal.SIGHUP); time.sleep(60)", -signal.SIGHUP),
+        ("import threading; threading.Thread(target=time.sleep, args=(0.2,)).start()", 0),
+    ],
+)
+def test_every_plugin_is_killed_when_its_host_ends(host: Callable[..., object], ending: str, code: int) -> None:
+    process, pids = host(ending, "--outlive-host")  # type: ignore[misc]
+
+    assert process.wait(PATIENCE) == code
+    assert not any(map(alive, pids))
+
+
+def test_a_hosts_own_sigterm_handler_is_left_alone(host: Callable[..., object]) -> None:
+    ending = (
+        "signal.signal(signal.SIGTERM, lambda *_: sys.exit(5)); os.kill(os.getpid(), signal.SIGTERM); time.sleep(60)"
+    )
+    process, pids = host(ending, "--outlive-host")  # type: ignore[misc]
+
+    assert process.wait(PATIENCE) == 5
+    assert not any(map(alive, pids))
+
+
+def test_sigterm_does_what_it_did_before_once_the_last_plugin_is_dead(start: Launch) -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    start().plugin.kill()
+
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_a_forked_process_of_the_host_does_not_kill_its_plugins(host: Callable[..., object]) -> None:
+    ending = (
+        "import warnings\nwarnings.simplefilter('ignore')\npid = os.fork()\nif pid == 0: sys.exit(0)\n"
+        "os.waitpid(pid, 0); plugins[0].ping(); print('alive', flush=True)"
+    )
+    process, _ = host(ending)  # type: ignore[misc]
+
+    assert process.stdout.readline() == "alive\n"
+    assert process.wait(PATIENCE) == 0
+
+
+@pytest.mark.parametrize("settings", [{}, {"auto_mtls": True}, {"multiplex": True}])
+def test_no_descriptor_of_ours_reaches_a_process_that_the_plugin_starts(
+    start: Launch, settings: dict[str, bool]
+) -> None:
+    code = (
+        "import os\nr, w = os.pipe()\nif not os.fork():\n  os.dup2(w, 1)\n  os.execvp('ls', ['ls', '/proc/self/fd'])\n"
+    )
+    code += "os.close(w); answer = os.fdopen(r).read()"
+    listed = start(**settings).run(code).split()
+
+    assert listed[:3] == ["0", "1", "2"]
+    assert len(listed) == 4  # the fourth is the listing's own
+
+
+def test_a_grandchild_gets_none_of_the_hosts_pipes(start: Launch) -> None:
+    call = start()
+    pid = int(call.run("import subprocess; answer = subprocess.Popen(['sleep', '60'], close_fds=False).pid"))
+    shared = open_descriptors(pid) & open_descriptors()
+    os.kill(pid, signal.SIGKILL)
+
+    assert {item for item in shared if "pipe" in item or "socket" in item} == set()
+
+
+def test_kill_does_not_wait_for_a_grandchild_that_holds_the_pipes() -> None:
+    before = (
+        "import subprocess, sys; print(subprocess.Popen(['sleep', '60'], stdout=1).pid, file=sys.stderr, flush=True)"
+    )
+    plugin = kernel.launch([*ECHO, "--before", before], echo_plugin.HANDSHAKE, versions={1})
+    until(lambda: plugin.stderr, "the grandchild's number")
+    plugin.kill()
+    grandchild = int(plugin.stderr[0])
+    living = alive(grandchild)
+    os.kill(grandchild, signal.SIGKILL)
+
+    assert living
+    assert plugin.exit_code == 0
+
+
+def test_a_whole_process_group_can_be_killed(start: Launch) -> None:
+    call = start(kill_group=True)
+    assert call.plugin.pid is not None
+    grandchild = int(call.run("import subprocess; answer = subprocess.Popen(['sleep', '60']).pid"))
+    os.kill(call.plugin.pid, signal.SIGSTOP)
+    call.plugin.kill()
+    until(lambda: not alive(grandchild), "the end of the grandchild")
+
+
+def test_killing_again_or_from_several_threads_is_harmless(start: Launch) -> None:
+    from threading import Thread
+
+    plugin = start().plugin
+    threads = [Thread(target=plugin.kill) for _ in range(5)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(PATIENCE)
+    plugin.kill()
+
+    assert plugin.exited
+
+
+def test_a_plugin_killed_by_the_system_leaves_nothing_when_the_host_notices(start: Launch) -> None:
+    call = start(auto_mtls=True)
+    assert call.plugin.pid is not None
+    os.kill(call.plugin.pid, signal.SIGKILL)
+    assert call.plugin.wait(PATIENCE)
+    call.plugin.kill()
+
+    assert call.plugin.exit_code == -signal.SIGKILL
+
+
+def test_an_exception_that_nobody_catches_reaches_the_host_as_an_error(
+    start: Launch, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level("DEBUG", "doze_sdk.plugin"):
+        call = start()
+        call.run("import threading; threading.Thread(target=lambda: 1 / 0, name='worker').start()")
+        until(lambda: any(r.levelname == "ERROR" for r in caplog.records), "the record")
+    record = next(r for r in caplog.records if r.levelname == "ERROR")
+
+    assert record.getMessage() == "uncaught exception in thread worker: ZeroDivisionError: division by zero"
+    assert "ZeroDivisionError" in record.__dict__["fields"]["traceback"]
+
+
+def test_a_crash_in_c_code_leaves_its_stack_on_the_hosts_stderr(start: Launch) -> None:
+    call = start()
+    with pytest.raises(grpc.RpcError):
+        call.run("import faulthandler; faulthandler._sigsegv()")
+    assert call.plugin.wait(PATIENCE)
+    call.plugin.kill()
+
+    assert call.plugin.exit_code == -signal.SIGSEGV
+    assert any("Fatal Python error: Segmentation fault" in line for line in call.plugin.stderr)
+
+
+def test_a_thousand_calls_leave_no_thread_behind_in_the_plugin(start: Launch) -> None:
+    call = start("--workers", "4")
+    for _ in range(1000):
+        call("Echo", b"x")
+
+    assert int(call.run("import threading; answer = threading.active_count()")) < 12
+
+
+def test_one_worker_is_enough_beside_the_hosts_streams(start: Launch) -> None:
+    call = start("--workers", "1")
+    identity = int(call.run("answer = broker.accept(broker.next_id(), serve_back).service_id"))
+    with call.plugin.broker.dial(identity) as channel:
+        assert channel.unary_unary("/test.Back/Back")(b"x", timeout=PATIENCE) == b"back:x"
+    call.plugin.ping()
+
+
+def test_a_started_plugin_does_not_read_the_hosts_stdin(script: Script) -> None:
+    command = script(HOST + "\nprint(sys.stdin.read(), flush=True)")
+    result = subprocess.run(command, input="for the host", capture_output=True, text=True, timeout=PATIENCE, check=True)
+
+    assert result.stdout.splitlines()[1] == "for the host"
+
+
+def test_python_is_told_apart_from_the_plugin_by_its_own_name(start: Launch) -> None:
+    plugin = start().plugin
+
+    assert repr(plugin) == f"<Plugin {os.path.basename(sys.executable)!r} ({plugin.pid}) version 1, running>"
