@@ -57,11 +57,12 @@ def test_everything_wrong_with_a_plan_is_reported_at_once():
         spec("c", bin=""),
     )
 
+    unknown = "unknown probe kind 'smoke'; doze knows http, tcp, exec, log_line, socket"
     assert found == (
         'spawn spec depends on unknown spec "nobody"',
         "\"a\" has 'NOVALUE' in env; an entry is NAME=value",
         '"b" has a NUL byte in args; no program can receive one',
-        """the readiness probe of "b" cannot pass: unknown probe kind 'smoke'; doze knows http, tcp, exec, log_line, socket""",
+        f'the readiness probe of "b" cannot pass: {unknown}',
         '"c" has an empty bin; it is the path of a program, or a name to look up in PATH',
     )
 
