@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ._source import Range, Source
+from ._values import Value
 
 
 class Node:
@@ -89,7 +90,13 @@ class Block(Node):
     __slots__ = ("body", "close_brace", "label_spans", "labels", "open_brace", "type", "type_end")
 
     def __init__(
-        self, source: Source, start: int, type_end: int, type: str, labels: list[str], label_spans: list[tuple[int, int]]  # noqa: A002 - HCL's own word
+        self,
+        source: Source,
+        start: int,
+        type_end: int,
+        type: str,
+        labels: list[str],
+        label_spans: list[tuple[int, int]],  # noqa: A002 - HCL's own word
     ) -> None:
         self.source = source
         self.start = start
@@ -305,7 +312,9 @@ class Index(Expression):
 
     __slots__ = ("bracket", "collection", "key")
 
-    def __init__(self, source: Source, start: int, end: int, collection: Expression, key: Expression, bracket: int) -> None:
+    def __init__(
+        self, source: Source, start: int, end: int, collection: Expression, key: Expression, bracket: int
+    ) -> None:
         self.source = source
         self.start = start
         self.end = end
@@ -447,7 +456,9 @@ class Conditional(Expression):
 
     __slots__ = ("condition", "no", "yes")
 
-    def __init__(self, source: Source, start: int, end: int, condition: Expression, yes: Expression, no: Expression) -> None:
+    def __init__(
+        self, source: Source, start: int, end: int, condition: Expression, yes: Expression, no: Expression
+    ) -> None:
         self.source = source
         self.start = start
         self.end = end
@@ -576,3 +587,33 @@ class For(Expression):
         yield self.value
         if self.condition is not None:
             yield self.condition
+
+
+def references(node: Body | Expression) -> Iterator[Traversal]:
+    """Every traversal that begins at a variable, in source order by block and argument.
+
+    Names that an expression defines itself, as `for` does, are not variables.
+    """
+    if isinstance(node, Body):
+        for attribute in node.attributes.values():
+            yield from references(attribute.expression)
+        for block in node.blocks:
+            yield from references(block.body)
+        return
+    pending: list[tuple[Expression, frozenset[str]]] = [(node, frozenset())]
+    while pending:
+        expression, hidden = pending.pop()
+        if isinstance(expression, Traversal):
+            if expression.name not in hidden:
+                yield expression
+            continue
+        inner = hidden
+        if isinstance(expression, For):
+            pending.append((expression.collection, hidden))
+            inner = hidden | {expression.value_name, expression.key_name or expression.value_name}
+        children = [child for child in expression.children() if not _is_collection(expression, child)]
+        pending += ((child, inner) for child in reversed(children))
+
+
+def _is_collection(expression: Expression, child: Expression) -> bool:
+    return isinstance(expression, For) and child is expression.collection

@@ -259,7 +259,9 @@ def _structure_mismatch(given: TupleOf | ObjectOf, wanted: Collection) -> str | 
         return f"{constraint_name(wanted)} required"
     parts = _parts(given)
     if wanted.element is DYNAMIC:
-        if not parts or unify(parts) is not None:
+        common = unify(parts)
+        undecided = common is DYNAMIC and isinstance(given, TupleOf) and set(parts) != {DYNAMIC}
+        if not parts or not (common is None or undecided):
             return None
         return f"all {wanted.kind} elements must have the same type"
     if isinstance(given, TupleOf):
@@ -339,21 +341,25 @@ def _unify_alike(types: list[Type]) -> Type | None:
 
 def _unify_to(kind: type[Collection], types: list[Type]) -> Type | None:
     """A collection whose elements all parts of several structures convert to."""
-    element = unify(part for type_ in types for part in _parts(type_))
-    return None if element is None else kind(element)
+    return _collect(kind, unify(part for type_ in types for part in _parts(type_)), types)
+
+
+def _collect(kind: type[Collection], element: Type | None, types: list[Type]) -> Type | None:
+    if element is None:
+        return None
+    result = kind(element)
+    return result if all(mismatch(type_, result) is None for type_ in types) else None
 
 
 def _unify_mixed(kind: type[Collection], types: list[Type]) -> Type | None:
     elements: list[Type] = []
     for type_ in types:
         elements += [type_.element] if isinstance(type_, Collection) else _parts(type_)
-    element = unify(elements)
-    return None if element is None else kind(element)
+    return _collect(kind, unify(elements), types)
 
 
 def _most_general(types: tuple[Type, ...]) -> Type | None:
-    # The host never settles on "not decided" where the decided types disagree.
-    for wanted in sorted(types, key=lambda type_: type_ is not STRING):
-        if wanted is not DYNAMIC and all(mismatch(type_, wanted) is None for type_ in types):
+    for wanted in sorted(types, key=lambda type_: (type_ is DYNAMIC, type_ is not STRING)):
+        if all(mismatch(type_, wanted) is None for type_ in types):
             return wanted
     return None

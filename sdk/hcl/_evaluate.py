@@ -475,6 +475,7 @@ def _common_type(yes: Value, no: Value) -> Type | None:
 
 def _undecided(yes: Value, no: Value, result_type: Type) -> Value:
     """What is known although the condition is not: two equal numbers, two nulls, two empty collections."""
+    collections = isinstance(yes, ListValue | SetValue | MapValue) and isinstance(no, ListValue | SetValue | MapValue)
     try:
         yes, no = convert(yes, result_type), convert(no, result_type)
     except ConversionError:
@@ -486,8 +487,7 @@ def _undecided(yes: Value, no: Value, result_type: Type) -> Value:
     if isinstance(yes, Unknown) or isinstance(no, Unknown):
         known = [not isinstance(value, Unknown) or value.not_null for value in (yes, no)]
         return Unknown(result_type, not_null=all(known))
-    empty = isinstance(yes, ListValue | SetValue | MapValue) and not yes and not no
-    if empty or (result_type is NUMBER and equal(yes, no) is True):
+    if (collections and not yes and not no) or (result_type is NUMBER and equal(yes, no) is True):
         return yes
     return Unknown(result_type, not_null=True)
 
@@ -500,8 +500,7 @@ def _describe_difference(yes: Type, no: Type) -> str:
     if isinstance(yes, TupleOf) and isinstance(no, TupleOf):
         if len(yes.elements) != len(no.elements):
             return (
-                f"The 'true' tuple has length {len(yes.elements)}, but the 'false' tuple has length"
-                f" {len(no.elements)}."
+                f"The 'true' tuple has length {len(yes.elements)}, but the 'false' tuple has length {len(no.elements)}."
             )
         for index, (one, other) in enumerate(zip(yes.elements, no.elements, strict=True)):
             if one != other:
@@ -556,7 +555,11 @@ def _for(expression: For, scope: _Scope) -> Value:
         if isinstance(collection, Unknown):
             return UNKNOWN
         turns = _turns(expression, _pairs(collection), frame, scope)
-        return _build_tuple(expression, turns, scope) if expression.key is None else _build_object(expression, turns, scope)
+        return (
+            _build_tuple(expression, turns, scope)
+            if expression.key is None
+            else _build_object(expression, turns, scope)
+        )
     finally:
         scope.locals = outer
 
@@ -615,9 +618,7 @@ class _Known:
 Turns = Callable[[_Known], Iterator[None]]
 
 
-def _turns(
-    expression: For, pairs: Iterator[tuple[Value, Value]], frame: dict[str, Value], scope: _Scope
-) -> Turns:
+def _turns(expression: For, pairs: Iterator[tuple[Value, Value]], frame: dict[str, Value], scope: _Scope) -> Turns:
     """Bind the variables of each turn that the condition lets through."""
 
     def turns(known: _Known) -> Iterator[None]:
@@ -685,6 +686,8 @@ def _for_key(expression: For, known: _Known, scope: _Scope) -> Value:
     key = _value(expression.key, scope)
     if is_null(key):
         problem = "Key expression in 'for' expression must not produce a null value."
+    elif isinstance(key, Unknown):
+        return key
     else:
         try:
             return convert(key, STRING)

@@ -40,7 +40,6 @@ def _value(loaded: object) -> Value:
     return cast("Value", loaded)
 
 
-
 def _number(text: str) -> Number:
     number = number_literal(text.lstrip("-"))
     if number is None:

@@ -34,9 +34,7 @@ class Fraction:
         self.precision = precision
 
     def __eq__(self, other: object) -> bool:
-        return (
-            isinstance(other, Fraction) and self.mantissa == other.mantissa and self.exponent == other.exponent
-        )
+        return isinstance(other, Fraction) and self.mantissa == other.mantissa and self.exponent == other.exponent
 
     def __hash__(self) -> int:
         return hash((self.mantissa, self.exponent))
@@ -207,7 +205,7 @@ def digits_of(number: int) -> str:
 def format_number(number: Number) -> str:
     """The shortest decimal text that reads back as the number, without an exponent."""
     if isinstance(number, Infinity):
-        return "Inf" if number.sign > 0 else "-Inf"
+        return "+Inf" if number.sign > 0 else "-Inf"
     if isinstance(number, int):
         precision = precision_of(number)
         if number.bit_length() <= precision:

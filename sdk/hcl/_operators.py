@@ -8,7 +8,7 @@ from typing import Final
 from . import _number
 from ._number import Fraction, Infinity, NotANumberError, Number
 from ._types import BOOL, NUMBER, Type
-from ._values import Unknown, Value, is_null, type_of
+from ._values import Unknown, Value, is_null, is_wholly_known, type_of
 
 
 class OperationError(Exception):
@@ -29,7 +29,7 @@ def equal(left: Value, right: Value) -> Value:
     if kind is type(right) and (kind is str or kind is int or kind is bool):
         return left == right
     left_type, right_type = type_of(left), type_of(right)
-    if left_type.has_dynamic or right_type.has_dynamic:
+    if left_type != right_type and not (is_wholly_known(left) and is_wholly_known(right)):
         return UNKNOWN_BOOL
     return left_type == right_type and _equal_parts(left, right)
 
@@ -72,12 +72,10 @@ def not_equal(left: Value, right: Value) -> Value:
 
 def modulo(left: Number, right: Number) -> Number:
     """The remainder of the division, with the sign of the left operand."""
-    if isinstance(right, Infinity):
-        if isinstance(left, Infinity):
-            raise NotANumberError("modulo of infinities")
+    if isinstance(left, Infinity) or isinstance(right, Infinity):
+        raise NotANumberError("modulo of infinity")
+    if not _number.sign_of(right):
         return left
-    if isinstance(left, Infinity) or not _number.sign_of(right):
-        raise NotANumberError("modulo by zero or of infinity")
     quotient = _number.divide(left, right)
     assert not isinstance(quotient, Infinity)
     whole = _number.truncate(quotient)

@@ -559,9 +559,7 @@ class Parser:
         value = number_literal(self.word(token))
         if value is not None:
             return value
-        self.error(
-            "Invalid number literal", "Failed to recognize the value of this number literal.", self.span(token)
-        )
+        self.error("Invalid number literal", "Failed to recognize the value of this number literal.", self.span(token))
         return UNKNOWN
 
     def _unary(self) -> Expression:
@@ -729,9 +727,7 @@ class Parser:
             else:
                 if not self.recovery:
                     if kind == "*":
-                        detail = (
-                            "A splat expression (*) cannot be used inside another attribute-only splat expression."
-                        )
+                        detail = "A splat expression (*) cannot be used inside another attribute-only splat expression."
                         self.error("Nested splat expression not allowed", detail, self.peek_span())
                     else:
                         self.error("Invalid attribute name", _MISSING_NAME, self.span(star))
@@ -988,7 +984,12 @@ _TERMS: Final = {
 
 # Tokens that no grammar rule takes
 
-_BITWISE: Final = {"&": ' Did you mean boolean AND ("&&")?', "|": ' Did you mean boolean OR ("||")?', "~": ' Did you mean boolean NOT ("!")?', "^": ""}
+_BITWISE: Final = {
+    "&": ' Did you mean boolean AND ("&&")?',
+    "|": ' Did you mean boolean OR ("||")?',
+    "~": ' Did you mean boolean NOT ("!")?',
+    "^": "",
+}
 _STRAY: Final = {
     "'": 'Single quotes are not valid. Use double quotes (") to enclose strings.',
     "`": 'The "`" character is not valid. To create a multi-line string, use the "heredoc" syntax, like "<<EOT".',
@@ -1029,10 +1030,7 @@ def _report_invalid_tokens(parser: Parser) -> None:
         elif kind == BAD_UTF8:
             if kind not in told:
                 told.add(kind)
-                detail = (
-                    "All input files must be UTF-8 encoded."
-                    " Ensure that UTF-8 encoding is selected in your editor."
-                )
+                detail = "All input files must be UTF-8 encoded. Ensure that UTF-8 encoding is selected in your editor."
                 parser.error("Invalid character encoding", detail, span)
         elif parser.word(token) in {"\u201c", "\u201d"}:
             parser.error("Invalid character", _CURLY_QUOTE, span)

@@ -58,7 +58,9 @@ def near_miss(given: str, candidates: Iterable[str]) -> str | None:
 
 def nearest(given: str, candidates: Iterable[str]) -> str | None:
     """The candidate that the fewest edits turn the given name into, if fewer than three do."""
-    near = [(_distance(given, candidate), candidate) for candidate in candidates if abs(len(candidate) - len(given)) < 3]
+    near = [
+        (_distance(given, candidate), candidate) for candidate in candidates if abs(len(candidate) - len(given)) < 3
+    ]
     distance, candidate = min(near, default=(3, ""))
     return candidate if distance < 3 else None
 

@@ -162,7 +162,11 @@ def identifier_length(word: str) -> int:
     Of ASCII, the word holds letters, digits, `_` and `-` alone, and begins with a letter or `_`.
     """
     for length, character in enumerate(word):
-        if not character.isascii() and not _holds(_ID_START, character) and (length == 0 or not _holds(_ID_CONTINUE, character)):
+        if (
+            not character.isascii()
+            and not _holds(_ID_START, character)
+            and (length == 0 or not _holds(_ID_CONTINUE, character))
+        ):
             return length
     return len(word)
 
@@ -211,7 +215,12 @@ def _class(character: str) -> str:
         return "zwj"
     if 0x1F1E6 <= code <= 0x1F1FF:
         return "flag"
-    for kind, table in (("extend", _EXTEND), ("pictograph", _PICTOGRAPHIC), ("control", _CONTROL), ("prepend", _PREPEND)):
+    for kind, table in (
+        ("extend", _EXTEND),
+        ("pictograph", _PICTOGRAPHIC),
+        ("control", _CONTROL),
+        ("prepend", _PREPEND),
+    ):
         if _holds(table, character):
             return kind
     if 0xD800 <= code <= 0xDFFF:  # a byte that is no UTF-8

@@ -47,7 +47,19 @@ class Unknown:
 UNKNOWN: Final = Unknown(DYNAMIC)
 
 Value = Union[
-    str, bool, int, Fraction, Infinity, tuple["Value", ...], dict[str, "Value"], "ListValue", "MapValue", "SetValue", None, Null, Unknown
+    str,
+    bool,
+    int,
+    Fraction,
+    Infinity,
+    tuple["Value", ...],
+    dict[str, "Value"],
+    "ListValue",
+    "MapValue",
+    "SetValue",
+    None,
+    Null,
+    Unknown,
 ]
 
 
