@@ -34,6 +34,7 @@ _HOME = {
     "Exit": "._process",
     "ExitedError": "._errors",
     "FolderError": "._errors",
+    "Follower": "._log",
     "HookError": "._errors",
     "HostError": "._errors",
     "KILL": "._process",
@@ -77,7 +78,7 @@ if TYPE_CHECKING:
         StopError as StopError,
     )
     from ._instance import Awake as Awake, wake as wake
-    from ._log import Excerpt as Excerpt, LogFile as LogFile
+    from ._log import Excerpt as Excerpt, Follower as Follower, LogFile as LogFile
     from ._plan import COOKIE as COOKIE
     from ._process import KILL as KILL, STOP_LADDER as STOP_LADDER, Exit as Exit, Ladder as Ladder, Process as Process
     from ._reaper import Reaper as Reaper

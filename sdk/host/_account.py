@@ -6,6 +6,7 @@ import os
 import stat
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from ._errors import AccountError
 
@@ -57,10 +58,10 @@ class Account:
         if not self.is_current:
             os.chown(folder, self.uid, self.gid)
 
-    def check_reach(self, path: Path) -> None:
+    def check_reach(self, path: Path, action: Literal["run", "enter"] = "run") -> None:
         """Check that the account can enter every folder above *path*, by links and by real names, and execute it.
 
-        Access control lists are not looked at.
+        For a folder to execute means to enter. Access control lists are not looked at.
 
         Raises:
             AccountError: it cannot; the text names the first thing that stops it.
@@ -72,11 +73,11 @@ class Account:
                     status = step.stat()
                 except OSError as error:
                     raise AccountError(
-                        f"the account {self.name!r} cannot run {path}: {step}: {error.strerror}"
+                        f"the account {self.name!r} cannot {action} {path}: {step}: {error.strerror}"
                     ) from None
                 if not self._may_execute(status):
                     raise AccountError(
-                        f"the account {self.name!r} cannot run {path}: {step} is mode "
+                        f"the account {self.name!r} cannot {action} {path}: {step} is mode "
                         f"{stat.S_IMODE(status.st_mode):04o}, owner {_owner(status.st_uid)}"
                     )
 

@@ -62,6 +62,10 @@ class LogFile:
             file.seek(max(since, self.start))
             return file.read().decode(errors="replace")
 
+    def follow(self, since: int = 0) -> Follower:
+        """Return a reader of the lines written from the offset *since* on, for somebody who watches the log."""
+        return Follower(self.path, max(since, self.start))
+
     def tail(self, lines: int = LINES_SHOWN, since: int = 0) -> Excerpt:
         """Return the last lines, an unfinished one included: an engine's last words often lack the line break."""
         kept: deque[bytes] = deque(maxlen=lines)
@@ -78,19 +82,26 @@ class LogFile:
 
 
 class Follower:
-    """Reads a log as it grows, whole lines only."""
+    """Reads a log as it grows, whole lines only.
 
-    def __init__(self, path: Path, offset: int) -> None:
+    Args:
+        offset: where to begin, in bytes.
+        limit: how many lines a call returns at most, the last ones; None is all.
+
+    """
+
+    def __init__(self, path: Path, offset: int, *, limit: int | None = None) -> None:
         self._path = path
         self._offset = offset
+        self._limit = limit
         self._unfinished = b""
 
     def lines(self) -> deque[str]:
-        """Return the lines finished since the last call, at most the last `RING` of them.
+        """Return the lines finished since the last call.
 
         A carriage return stays part of its line, as in the host.
         """
-        lines: deque[str] = deque(maxlen=RING)
+        lines: deque[str] = deque(maxlen=self._limit)
         with self._path.open("rb") as file:
             file.seek(self._offset)
             while data := file.read(_CHUNK):

@@ -15,16 +15,13 @@ import threading
 import time
 from dataclasses import dataclass
 from datetime import timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol, TypeVar
-from urllib.parse import urlsplit
 
-from ._errors import SocketPathError
-from ._log import Follower
+from ._log import RING, Follower
 from ._process import KILL, Process, await_event
 from ._re2 import ExpressionError, compile_re2
 from ._shell import Shell, output_of
-from ._socket_path import address_of, check_socket_path
+from ._socket_path import address_of
 
 if TYPE_CHECKING:
     import re
@@ -72,7 +69,7 @@ class Gate:
         self.process = process
         self.members = members
         self.shell = shell
-        self._log = Follower(process.log.path, process.log.start)
+        self._log = Follower(process.log.path, process.log.start, limit=RING)
 
     def new_lines(self) -> Sequence[str]:
         return self._log.lines()
@@ -176,13 +173,7 @@ class _Socket:
         self._target = target
 
     def attempt(self, gate: Gate, deadline: float) -> None:
-        address = address_of(self._target, gate.shell.cwd)
-        if not address.startswith("\0"):
-            try:
-                check_socket_path(Path(address))
-            except SocketPathError as error:
-                raise ProbeFailedError(str(error)) from None
-        _connect(socket.AF_UNIX, address, gate, deadline)
+        _connect(socket.AF_UNIX, address_of(self._target, gate.shell.cwd), gate, deadline)
 
 
 class _Tcp:
@@ -216,6 +207,8 @@ class _Tcp:
 
 class _Http:
     def __init__(self, target: str) -> None:
+        from urllib.parse import urlsplit
+
         try:
             url = urlsplit(target)
             usable = url.scheme in ("http", "https") and bool(url.hostname) and url.port != 0

@@ -195,9 +195,10 @@ class _Switchboard:
 class _Flow:
     """One direction of a connection."""
 
-    def __init__(self, source: socket.socket, sink: socket.socket) -> None:
+    def __init__(self, source: socket.socket, sink: socket.socket, *, may_be_unwanted: bool) -> None:
         self.source = source
         self.sink = sink
+        self._may_be_unwanted = may_be_unwanted
         self.held = memoryview(b"")
         self.ended = False
 
@@ -222,6 +223,12 @@ class _Flow:
                 self.held = self.held[self.sink.send(self.held) :]
             except BlockingIOError:
                 return
+            except (BrokenPipeError, ConnectionResetError):
+                if not self._may_be_unwanted:
+                    raise
+                # A server may answer and leave before it has read the whole request; its answer still has to arrive.
+                self.held = memoryview(b"")
+                self.ended = True
 
 
 class _Link:
@@ -248,7 +255,10 @@ class _Link:
             backend.close()
             raise
         self.backend = backend
-        self._flows = (_Flow(self.client, backend), _Flow(backend, self.client))
+        self._flows = (
+            _Flow(self.client, backend, may_be_unwanted=True),
+            _Flow(backend, self.client, may_be_unwanted=False),
+        )
 
     def move(self, end: object, events: int) -> None:
         """Move what an event on one end allows."""

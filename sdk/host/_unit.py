@@ -16,6 +16,7 @@ from ._plan import Step, environment_of, host_environment, program_of, quoted, s
 from ._probe import LIVENESS, Gate, Outcome, await_alive, await_ready, budget_of
 from ._process import KILL, STOP_LADDER, Command, Ladder, Process, await_event, start_process
 from ._shell import Shell, output_of
+from ._socket_path import check_socket_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -146,15 +147,15 @@ def start(
         cwd: what stands for doze's own working folder: processes without `dir` and `exec` probes run there.
         environ: what stands for doze's own environment: processes without `env` and `exec` probes get it, and its PATH
             finds bare program names. The plugin's cookie and go-plugin's variables are taken out of it.
-        account: runs processes, probes and hooks as somebody else. Its owner has to be able to enter `cwd` and each
-            `dir`.
+        account: runs processes, probes and hooks as somebody else, who has to be able to enter `cwd` and each `dir`.
         budget: seconds for each readiness probe instead of the probe's own interval x retries, and for each hook.
         ladder: how to stop; for tests of engines that are known to ignore SIGINT.
 
     Raises:
         PlanError: the plan is wrong in itself. Nothing was started.
         FolderError: `log_dir` cannot be written to. Nothing was started.
-        AccountError: the account cannot reach a program. Nothing was started.
+        AccountError: the account cannot reach a program or enter a working folder. Nothing was started.
+        SocketPathError: the target of a socket probe is too long for a socket. Nothing was started.
         BootError: a process or hook failed; what had been started is stopped.
 
     """
@@ -171,6 +172,7 @@ def start(
     )
     logs = _log_names(steps)
     programs = boot.programs(steps)
+    boot.check_sockets(steps)
     processes: list[Process] = []
     hooks: list[Process] = []
     try:
@@ -204,10 +206,19 @@ class _Boot:
                 program = program_of(step.spec, self.environ)
             except FileNotFoundError as error:
                 raise self._start_error(step, str(error)) from None
+            folder = self.cwd / (step.spec.dir or "")
             if self.account is not None:
-                self.account.check_reach(self.cwd / (step.spec.dir or "") / program)
+                self.account.check_reach(folder / program)
+            if self.account is not None and folder.is_dir():
+                self.account.check_reach(folder, "enter")
             found[step.spec.name] = program
         return found
+
+    def check_sockets(self, steps: tuple[Step, ...]) -> None:
+        for step in steps:
+            ready = step.spec.ready
+            if ready is not None and ready.kind == "socket" and not ready.target.startswith("@"):
+                check_socket_path(self.cwd / ready.target)
 
     def launch(self, step: Step, program: str, log: str, processes: list[Process]) -> None:
         spec = step.spec

@@ -150,5 +150,16 @@ def test_a_program_that_is_not_executable_is_refused(nobody, home):
 
 
 @as_root
+def test_a_working_folder_that_the_account_cannot_enter_is_refused(nobody, home):
+    closed = make_run_folder()
+    spec = SpawnSpec(name="main", bin="/bin/sh", dir=closed)
+    with pytest.raises(
+        AccountError, match=f"the account 'nobody' cannot enter {closed}: {closed} is mode 0700, owner root"
+    ):
+        start(SpawnPlan.single(spec), log_dir=home / "logs", reaper=None, account=nobody, cwd=home)
+    closed.rmdir()
+
+
+@as_root
 def test_a_program_that_everybody_may_run_is_within_reach(nobody):
     nobody.check_reach(Path("/bin/sh"))

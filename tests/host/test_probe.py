@@ -10,7 +10,7 @@ import pytest
 from tests.host.proc import is_running
 
 from doze_sdk.engine import Ready, SpawnPlan, SpawnSpec
-from doze_sdk.host import ExitedError, NotReadyError, start
+from doze_sdk.host import ExitedError, NotReadyError, SocketPathError, start
 from doze_sdk.host._probe import budget_of
 
 IDLE = SpawnSpec(name="main", bin="/bin/sleep", args=("60",))
@@ -160,12 +160,15 @@ def test_a_socket_whose_name_begins_with_an_at_sign_is_abstract(logs):
             assert unit.exited is None
 
 
-def test_a_socket_path_over_the_limit_fails_with_both_numbers(logs, folder):
+def test_a_socket_path_over_the_limit_is_refused_before_anything_starts(logs, folder):
     target = str(folder / ("s" * 120))
 
-    assert f"the backend socket path is {len(target)} bytes, this system allows 107" in failure(
-        logs, Ready(kind="socket", target=target)
-    )
+    with pytest.raises(
+        SocketPathError, match=f"the backend socket path is {len(target)} bytes, this system allows 107"
+    ):
+        run(logs, Ready(kind="socket", target=target))
+
+    assert not list(logs.iterdir())
 
 
 def test_exec_passes_with_exit_code_zero(logs, folder):

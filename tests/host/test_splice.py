@@ -202,6 +202,22 @@ def test_a_client_whose_backend_breaks_off_is_reset(splice, path):
             read_all(client)
 
 
+def test_an_answer_arrives_although_the_backend_did_not_read_the_whole_request(splice, path):
+    left = threading.Event()
+
+    def refuse(connection):
+        connection.sendall(b"413 too large")
+        connection.close()
+        left.set()
+
+    with backend(path, refuse), dial(splice) as client:
+        assert left.wait(10)
+        with suppress(ConnectionError):
+            client.sendall(b"x" * (1 << 20))
+
+        assert client.recv(100) == b"413 too large"
+
+
 def test_a_client_that_resets_takes_its_backend_connection_along(splice, path):
     ended = threading.Event()
 
