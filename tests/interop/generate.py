@@ -24,7 +24,7 @@ GO = {
 }
 """Go package below gopb, and the file that it is generated from."""
 
-PYTHON = ("tests/interop/pb/probe.proto",)
+PYTHON = ("tests/interop/pb/probe.proto", "tests/interop/terraform/tfplugin6.proto")
 """Files whose Python code is imported under the folder that they are in."""
 
 
