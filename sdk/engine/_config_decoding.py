@@ -214,7 +214,7 @@ class _Decoding:
                 self.problem("Unsupported engine version", str(error), place)
 
     def _check_unique(self, rule: Unique, decoded: Decoded) -> None:
-        field, member = rule
+        field, member = rule.field, rule.member
         seen: dict[object, Range] = {}
         for value, place in _members(field, member, decoded):
             first = seen.setdefault(value, place)

@@ -36,7 +36,9 @@ def interpret(field: Field, declared: object, block_base: type[Block]) -> list[s
     field.nullable = admits_none(annotation)
     inner = unwrapped(members[0]) if len(members) == 1 else None
     element = unwrapped(get_args(inner)[0]) if get_origin(inner) is list else None
-    if isinstance(inner, type) and issubclass(inner, block_base):
+    if inner is block_base or element is block_base:
+        pass  # a class of its own says what is in it
+    elif isinstance(inner, type) and issubclass(inner, block_base):
         field.block, field.times = inner, Times.AT_MOST_ONCE if field.nullable else Times.ONCE
     elif isinstance(element, type) and issubclass(element, block_base) and not field.nullable:
         field.block, field.times = element, Times.ANY
@@ -49,7 +51,8 @@ def interpret(field: Field, declared: object, block_base: type[Block]) -> list[s
 
 def _default_of(field: Field, declared: object) -> list[str]:
     if declared is not MISSING and not isinstance(declared, Declared):
-        return [f"its default is given by attr, as in {field.name}: {field.spelled} = attr({declared!r}, doc=…)"]
+        call = f"attr({declared!r})" if field.block else f"attr({declared!r}, doc=…)"
+        return [f"its default is given by attr, as in {field.name}: {field.spelled} = {call}"]
     if field.block is not None and field.default is MISSING and field.times is not Times.ONCE:
         field.default = [] if field.times is Times.ANY else None
     return []

@@ -95,7 +95,7 @@ def markdown_reference(config_class: type[Config], *, title: str, level: int = 2
     for path, field, block in _nested(plan):
         labels = "".join(f' "{label.hcl}"' for label in block._plan.labels)  # noqa: SLF001 - the package's own attribute
         parts.append("#" * (level + 1) + f" `{path}{labels}`")
-        parts.append(f"{_doc(field, block)} {_TIMES[field.times]}{_versions(field)}")
+        parts.append(_sentences(_doc(field, block), field, _TIMES[field.times]))
         parts += [*_gate_notes(block._plan), *_table(block._plan)]  # noqa: SLF001 - the package's own attribute
     return "\n\n".join(parts) + "\n"
 
@@ -112,7 +112,7 @@ def _table(plan: Plan) -> Iterator[str]:
 def _row(field: Field) -> str:
     arg = _arg(field)
     default = "required" if arg.required else _code(arg.default) if arg.default else ""
-    cells = (_code(arg.name), _code(arg.type), default, arg.desc.replace("|", "\\|") + _versions(field))
+    cells = (_code(arg.name), _code(arg.type), default, _sentences(arg.desc, field).replace("|", "\\|"))
     return f"| {' | '.join(cells)} |"
 
 
@@ -121,9 +121,15 @@ def _code(text: str) -> str:
     return ticks + text.replace("|", "\\|") + ticks
 
 
-def _versions(field: Field) -> str:
-    since = f" Since engine version {field.since}." if field.since else ""
-    return since + (f" Removed in engine version {field.until}." if field.until else "")
+def _sentences(doc: str, field: Field, *more: str) -> str:
+    """Return *doc* followed by what else there is to say about *field*."""
+    said = [*more]
+    if field.since:
+        said.append(f"Since engine version {field.since}.")
+    if field.until:
+        said.append(f"Removed in engine version {field.until}.")
+    stop = "." if said and doc[-1:] not in ".:;!?)" else ""
+    return " ".join([doc + stop, *said])
 
 
 def _gate_notes(plan: Plan) -> Iterator[str]:

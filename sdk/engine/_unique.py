@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from ._field import Times
 from ._kinds import Enumeration, ListOf, Scalar
@@ -13,11 +13,14 @@ if TYPE_CHECKING:
     from ._field import Field
 
 
-class Unique(NamedTuple):
+class Unique:
     """Either a repeated block and a label or argument of it, or a list alone."""
 
-    field: Field
-    member: Field | None
+    __slots__ = ("field", "member")
+
+    def __init__(self, field: Field, member: Field | None) -> None:
+        self.field = field
+        self.member = member
 
 
 def unique_rules(rules: object, fields: Sequence[Field]) -> tuple[tuple[Unique, ...], list[str]]:
