@@ -23,9 +23,11 @@ from ._threads import STREAM_THREADS
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
-    from typing import Final
+    from typing import Final, TypeVar
 
     from ._wiring import Opened, Wiring
+
+    T = TypeVar("T")
 
 STREAM: Final = "/plugin.GRPCBroker/StartStream"
 
@@ -218,6 +220,7 @@ class Broker:
             return
         now = time.monotonic()
         with self._condition:
+            self._infos.pop(info.service_id, None)
             self._drop_unclaimed(now)
             self._infos[info.service_id] = (info, now)
             self._condition.notify_all()
@@ -226,6 +229,7 @@ class Broker:
         with self._condition:
             accepted = self._accepted.get(service_id)
             if accepted is None:
+                self._knocks.pop(service_id, None)
                 self._drop_unclaimed(time.monotonic())
                 self._knocks[service_id] = time.monotonic()
                 return
@@ -236,14 +240,11 @@ class Broker:
         self._send(ConnInfo(accepted.service_id, knock=Knock(knock=True, ack=True)))
 
     def _drop_unclaimed(self, now: float) -> None:
-        for service_id, (_, arrived) in list(self._infos.items()):
-            if arrived > now - PATIENCE and len(self._infos) < _MOST_UNCLAIMED:
-                break  # in order of arrival, so the rest is younger
-            del self._infos[service_id]
-        for service_id, arrived in list(self._knocks.items()):
-            if arrived > now - PATIENCE and len(self._knocks) < _MOST_UNCLAIMED:
-                break
-            del self._knocks[service_id]
+        """Forget what is too old or too much; both tables are in order of arrival."""
+        while self._infos and (_first(self._infos)[1] <= now - PATIENCE or len(self._infos) >= _MOST_UNCLAIMED):
+            del self._infos[next(iter(self._infos))]
+        while self._knocks and (_first(self._knocks) <= now - PATIENCE or len(self._knocks) >= _MOST_UNCLAIMED):
+            del self._knocks[next(iter(self._knocks))]
 
     def _send(self, info: ConnInfo) -> None:
         with self._condition:
@@ -308,6 +309,10 @@ class Broker:
             return info
         network, address = translate(Address(info.network, info.address))
         return info._replace(network=network, address=address)
+
+
+def _first(table: dict[int, T]) -> T:
+    return next(iter(table.values()))
 
 
 class _StartStream:

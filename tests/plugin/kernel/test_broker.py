@@ -1,0 +1,217 @@
+"""Brokered connections in both directions, in all four modes."""
+
+from __future__ import annotations
+
+import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import grpc
+import pytest
+
+from doze_sdk.plugin import kernel
+from doze_sdk.plugin.kernel._codec import ConnInfo, Knock
+from tests.plugin.kernel import echo_plugin
+from tests.plugin.kernel.conftest import ECHO, PATIENCE, Caller, Launch
+
+MODES = [{}, {"auto_mtls": True}, {"multiplex": True}, {"auto_mtls": True, "multiplex": True}]
+in_every_mode = pytest.mark.parametrize("mode", MODES, ids=["plain", "mtls", "mux", "both"])
+
+DIAL = "with broker.dial({}) as channel:\n answer = channel.unary_unary('/test.Back/Back')(b'{}', timeout=10)"
+ACCEPT = "answer = broker.accept(broker.next_id(), serve_back).service_id"
+
+
+def ask(channel: grpc.Channel, request: bytes = b"x") -> bytes:
+    answer: bytes = channel.unary_unary("/test.Back/Back")(request, timeout=PATIENCE)
+    return answer
+
+
+@in_every_mode
+def test_the_plugin_calls_the_host_back(start: Launch, mode: dict[str, bool]) -> None:
+    call = start(**mode)
+    broker = call.plugin.broker
+    accepted = broker.accept(broker.next_id(), echo_plugin.serve_back)
+
+    assert call.run(DIAL.format(accepted.service_id, "hello")) == "back:hello"
+
+
+@in_every_mode
+def test_the_host_calls_what_the_plugin_accepts(start: Launch, mode: dict[str, bool]) -> None:
+    call = start(**mode)
+    with call.plugin.broker.dial(int(call.run(ACCEPT))) as channel:
+        assert [ask(channel, b"1"), ask(channel, b"2")] == [b"back:1", b"back:2"]
+
+
+@in_every_mode
+def test_both_sides_may_use_the_same_number_at_once(start: Launch, mode: dict[str, bool]) -> None:
+    call = start(**mode)
+    call.plugin.broker.accept(7, echo_plugin.serve_back)
+    call.run("broker.accept(7, serve_back)")
+    with call.plugin.broker.dial(7) as channel:
+        assert ask(channel) == b"back:x"
+
+    assert call.run(DIAL.format(7, "y")) == "back:y"
+
+
+@in_every_mode
+def test_many_connections_are_made_at_once_in_both_directions(start: Launch, mode: dict[str, bool]) -> None:
+    call = start(**mode)
+
+    def there_and_back(number: int) -> tuple[bytes, str]:
+        broker = call.plugin.broker
+        with broker.dial(int(call.run(ACCEPT))) as channel:
+            there = ask(channel, b"%d" % number)
+        accepted = broker.accept(broker.next_id(), echo_plugin.serve_back)
+        back = call.run(DIAL.format(accepted.service_id, number))
+        accepted.stop()
+        return there, back
+
+    with ThreadPoolExecutor(6) as pool:
+        answers = list(pool.map(there_and_back, range(18)))
+
+    assert answers == [(b"back:%d" % n, f"back:{n}") for n in range(18)]
+
+
+@in_every_mode
+def test_large_messages_cross_a_brokered_connection(start: Launch, mode: dict[str, bool]) -> None:
+    call = start(**mode)
+    message = os.urandom(1 << 20) * 8
+    with call.plugin.broker.dial(int(call.run(ACCEPT))) as channel:
+        assert ask(channel, message) == b"back:" + message
+
+
+@in_every_mode
+def test_dialling_what_nobody_accepts_ends_at_the_time_limit(start: Launch, mode: dict[str, bool]) -> None:
+    broker = start(**mode).plugin.broker
+    with pytest.raises(kernel.BrokerError, match="timeout waiting for connection info"):
+        broker.dial(99, timeout=0.2)
+
+
+@in_every_mode
+def test_a_number_is_dialled_before_it_is_accepted(start: Launch, mode: dict[str, bool]) -> None:
+    call = start(**mode)
+    with ThreadPoolExecutor(1) as pool:
+        dialled = pool.submit(call.plugin.broker.dial, 50)
+        call.run("import time; time.sleep(0.2); broker.accept(50, serve_back)")
+        with dialled.result(PATIENCE) as channel:
+            assert ask(channel) == b"back:x"
+
+
+@in_every_mode
+def test_a_stopped_server_frees_its_number(start: Launch, mode: dict[str, bool]) -> None:
+    call = start(**mode)
+    broker = call.plugin.broker
+    first = broker.accept(5, echo_plugin.serve_back)
+    with pytest.raises(kernel.BrokerError, match="it is being accepted already"):
+        broker.accept(5, echo_plugin.serve_back)
+
+    assert call.run(DIAL.format(5, "once")) == "back:once"
+    first.stop()
+    first.stop()
+    broker.accept(5, echo_plugin.serve_back)
+
+    assert call.run(DIAL.format(5, "again")) == "back:again"
+
+
+@in_every_mode
+def test_a_dead_plugin_wakes_whoever_waits(start: Launch, mode: dict[str, bool]) -> None:
+    plugin = start(**mode).plugin
+    threading.Timer(0.2, plugin.kill).start()
+    with pytest.raises(kernel.BrokerError, match="the plugin's connection is closed"):
+        plugin.broker.dial(99, timeout=PATIENCE)
+    plugin.kill()
+
+
+def test_a_closed_broker_accepts_nothing() -> None:
+    with kernel.launch(ECHO, echo_plugin.HANDSHAKE, versions={1}) as plugin:
+        pass
+    with pytest.raises(kernel.BrokerError, match="the plugin's connection is closed"):
+        plugin.broker.accept(1, echo_plugin.serve_back)
+
+
+def test_each_side_counts_from_one(start: Launch) -> None:
+    call = start()
+
+    assert [call.plugin.broker.next_id() for _ in range(3)] == [1, 2, 3]
+    assert call.run("answer = broker.next_id()") == "1"
+
+
+def test_an_offer_is_used_once_and_forgotten(start: Launch) -> None:
+    call = start()
+    identity = int(call.run(ACCEPT))
+    call.plugin.broker.dial(identity).close()
+    with pytest.raises(kernel.BrokerError):
+        call.plugin.broker.dial(identity, timeout=0.2)
+
+
+def test_an_offer_on_an_unknown_network_is_refused(start: Launch) -> None:
+    broker = start().plugin.broker
+    broker._take(ConnInfo(3, "carrier", "pigeon"))
+    with pytest.raises(kernel.BrokerError, match="on 'carrier' 'pigeon'; expected 'unix' or 'tcp'"):
+        broker.dial(3)
+
+
+def test_offers_that_nobody_claims_are_forgotten_after_five_seconds(
+    start: Launch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broker = start().plugin.broker
+    monkeypatch.setattr("doze_sdk.plugin.kernel._broker.PATIENCE", 0.1)
+    broker._take(ConnInfo(3, "unix", "/tmp/x"))
+    with pytest.raises(kernel.BrokerError):
+        broker.dial(4, timeout=0.2)
+    with pytest.raises(kernel.BrokerError):
+        broker.dial(3, timeout=0.01)
+    broker._take(ConnInfo(5, "unix", "/tmp/x"))
+
+    assert list(broker._infos) == [5]
+
+
+def test_a_peer_that_offers_without_end_does_not_fill_the_memory(start: Launch) -> None:
+    broker = start().plugin.broker
+    for number in range(5000):
+        broker._take(ConnInfo(number, "unix", "/tmp/x"))
+        broker._take(ConnInfo(number, knock=Knock(knock=True)))
+
+    assert len(broker._infos) <= 1024
+    assert len(broker._knocks) <= 1024
+
+
+def test_a_refusal_of_a_knock_is_quoted(start: Launch) -> None:
+    broker = start(multiplex=True).plugin.broker
+    threading.Timer(0.2, broker._take, [ConnInfo(9, knock=Knock(knock=True, ack=True, error="no room"))]).start()
+    with pytest.raises(kernel.BrokerError, match="the other side refused: no room"):
+        broker.dial(9)
+
+
+def test_an_answer_to_a_knock_that_is_none_is_refused(start: Launch) -> None:
+    broker = start(multiplex=True).plugin.broker
+    threading.Timer(0.2, broker._take, [ConnInfo(9, "unix", "/tmp/x")]).start()
+    with pytest.raises(kernel.BrokerError, match="the answer is no acknowledgement"):
+        broker.dial(9)
+
+
+def test_the_registration_of_a_brokered_server_cannot_start_it(start: Launch) -> None:
+    broker = start().plugin.broker
+    for action in (
+        lambda server: server.start(),
+        lambda server: server.stop(None),
+        lambda server: server.wait_for_termination(),
+        lambda server: server.add_insecure_port("unix:/tmp/x"),
+        lambda server: server.add_secure_port("unix:/tmp/x", None),
+    ):
+        with pytest.raises(kernel.ServeError, match="the kernel does that; only add servicers here"):
+            broker.accept(1, action)
+
+
+def test_dialling_and_closing_leaves_nothing_behind(start: Launch) -> None:
+    call: Caller = start(auto_mtls=True, multiplex=True)
+    identity = int(call.run(ACCEPT))
+    for _ in range(20):
+        with call.plugin.broker.dial(identity) as channel:
+            ask(channel)
+    before = set(os.listdir("/proc/self/fd"))
+    for _ in range(50):
+        with call.plugin.broker.dial(identity) as channel:
+            ask(channel)
+
+    assert len(os.listdir("/proc/self/fd")) <= len(before) + 4

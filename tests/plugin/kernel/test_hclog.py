@@ -1,0 +1,282 @@
+"""Log records that no host can choke on, and the way back into `logging`."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from doze_sdk.plugin import kernel
+from doze_sdk.plugin.kernel._hclog import LINE_LIMIT, encode_record
+from tests.plugin.kernel.conftest import PATIENCE
+
+TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
+
+
+class Unprintable:
+    def __str__(self) -> str:
+        raise RuntimeError("not me")
+
+    __repr__ = __str__
+
+
+class Text(str):
+    def __str__(self) -> str:
+        raise RuntimeError("not me")
+
+
+def record(
+    message: object = "hello", *arguments: object, level: int = logging.INFO, **fields: object
+) -> logging.LogRecord:
+    made = logging.LogRecord("kv.store", level, "/src/kv.py", 12, message, arguments, None)
+    made.__dict__.update(fields)
+    return made
+
+
+def decoded(made: logging.LogRecord) -> dict[str, object]:
+    """Read a line as a Go host does: strings in three places, JSON that Go accepts, one line."""
+    line = encode_record(made)
+    assert line.endswith(b"\n")
+    assert line.count(b"\n") == 1
+    assert len(line) <= LINE_LIMIT
+
+    def refused(text: str) -> object:
+        raise AssertionError(f"Go knows no {text}")
+
+    values: dict[str, object] = json.loads(line, parse_constant=refused)
+    assert all(isinstance(values[name], str) for name in ("@message", "@level", "@timestamp"))
+    assert values["@level"] in {"trace", "debug", "info", "warn", "error"}
+    assert TIMESTAMP.fullmatch(str(values["@timestamp"]))
+    return values
+
+
+def test_a_record_has_hclogs_five_keys_and_its_own_fields() -> None:
+    values = decoded(record("put %s", "x", bytes=12, labels=["a", {"b": None}], ok=True))
+    del values["@timestamp"]
+
+    assert values == {
+        "@level": "info",
+        "@message": "put x",
+        "@module": "kv.store",
+        "@caller": "/src/kv.py:12",
+        "bytes": 12,
+        "labels": ["a", {"b": None}],
+        "ok": True,
+    }
+
+
+@pytest.mark.parametrize(
+    ("level", "name"),
+    [(0, "trace"), (5, "trace"), (9, "trace"), (10, "debug"), (20, "info"), (25, "info"), (30, "warn"), (40, "error"),
+     (50, "error"), (1000, "error")],
+)  # fmt: skip
+def test_each_level_becomes_one_that_hosts_know(level: int, name: str) -> None:
+    assert decoded(record(level=level))["@level"] == name
+
+
+@pytest.mark.parametrize("message", [None, 12, b"bytes", {"a": 1}, ["x"], 1.5, Unprintable(), Text("text")])
+def test_a_message_of_any_type_is_written_as_a_string(message: object) -> None:
+    decoded(record(message))
+
+
+def test_a_message_that_does_not_fit_its_arguments_is_written_all_the_same() -> None:
+    assert "cannot be formatted: TypeError" in str(decoded(record("%d", "x"))["@message"])
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        float("nan"),
+        float("inf"),
+        2**64,
+        -(10**400),
+        1e308,
+        Unprintable(),
+        Text("x"),
+        b"\xff",
+        "\ud800",
+        "\x00\n\r",
+        {1: 2},
+    ],
+    ids=range(11),
+)
+def test_a_field_of_any_type_is_written_as_json_that_go_reads(value: object) -> None:
+    decoded(record(field=value, nested=[{"x": value}]))
+
+
+def test_a_field_that_contains_itself_is_written() -> None:
+    loop: list[object] = []
+    loop.append(loop)
+
+    decoded(record(loop=loop))
+
+
+def test_fields_cannot_take_the_place_of_hclogs_own() -> None:
+    values = decoded(record("real", **{"@message": 5, "@level": None, "@timestamp": []}))
+
+    assert values["@message"] == "real"
+    assert values["_@message"] == 5
+
+
+@pytest.mark.parametrize("created", [0.0, -1e12, 1e12, 1e300, float("nan"), float("inf"), "soon"])
+def test_a_time_that_is_none_is_replaced(created: object) -> None:
+    decoded(record(created=created))
+
+
+def test_an_exception_becomes_an_error_and_a_traceback() -> None:
+    try:
+        raise ValueError("no such key")
+    except ValueError:
+        made = record(exc_info=sys.exc_info())
+    values = decoded(made)
+
+    assert values["error"] == "ValueError: no such key"
+    assert "test_hclog.py" in str(values["traceback"])
+
+
+@pytest.mark.parametrize("text", ["x", "\x01", "ü", "\U0001f600", '"', "\ud800"])
+def test_a_record_of_a_megabyte_is_cut_below_the_hosts_limit(text: str) -> None:
+    values = decoded(record(text * 1_000_000, **{f"{text}{n}": text * 100_000 for n in range(100)}))
+
+    assert "truncated" in values
+
+
+@settings(max_examples=50, deadline=None)  # each example builds and reads a whole line
+@given(
+    message=st.text() | st.none() | st.binary(),
+    fields=st.dictionaries(
+        st.text(),
+        st.recursive(
+            st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.binary(),
+            lambda inner: st.lists(inner) | st.dictionaries(st.text() | st.integers(), inner),
+        ),
+    ),
+    level=st.integers(-100, 1000),
+    created=st.floats(),
+)
+def test_no_record_can_make_a_host_choke(
+    message: object, fields: dict[str, object], level: int, created: float
+) -> None:
+    made = record(message, level=level)
+    made.__dict__.update({name: value for name, value in fields.items() if name not in made.__dict__})
+    made.created = created
+
+    decoded(made)
+
+
+def test_a_handler_writes_one_line_for_each_record() -> None:
+    reader, writer = os.pipe()
+    logger = logging.Logger("test")  # noqa: LOG001  (one that nobody else has)
+    logger.addHandler(kernel.HclogHandler(writer))
+    logger.warning("two\nlines")
+    logger.error("another")
+    os.close(writer)
+    with os.fdopen(reader, "rb") as stream:
+        lines = stream.read().splitlines()
+
+    assert [json.loads(line)["@message"] for line in lines] == ["two\nlines", "another"]
+
+
+def test_a_handler_whose_reader_has_gone_is_silent(capsys: pytest.CaptureFixture[str]) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    kernel.HclogHandler(writer).handle(record())
+    os.close(writer)
+
+    assert capsys.readouterr() == ("", "")
+
+
+def test_what_is_written_is_read_back_with_level_time_place_and_fields() -> None:
+    made = record("disk %s", "full", level=logging.WARNING, disk="sda", free=0)
+    read = kernel.parse_log_line(encode_record(made).rstrip(b"\n"), name="doze_sdk.plugin.kv")
+
+    assert (read.name, read.levelname, read.getMessage()) == ("doze_sdk.plugin.kv.kv.store", "WARNING", "disk full")
+    assert (read.pathname, read.lineno, read.filename) == ("/src/kv.py", 12, "kv.py")
+    assert abs(read.created - made.created) < 0.001
+    assert read.__dict__["fields"] == {"disk": "sda", "free": 0}
+
+
+def test_the_timestamp_and_levels_of_a_go_plugin_are_understood() -> None:
+    line = b'{"@level":"TRACE","@message":"m","@timestamp":"2026-08-17T10:00:00.123456+02:00","n":1}'
+    read = kernel.parse_log_line(line)
+
+    assert (read.levelno, read.levelname, read.created) == (kernel.TRACE, "TRACE", 1786953600.123456)
+
+
+@pytest.mark.parametrize(
+    ("line", "level", "message"),
+    [
+        (b"[TRACE] a", kernel.TRACE, "a"),
+        (b"[DEBUG] a", 10, "a"),
+        (b"[INFO] a", 20, "a"),
+        (b"[WARN]  a", 30, "a"),
+        (b"[ERROR] a", 40, "a"),
+        (b"plain", 10, "plain"),
+        (b"Traceback (most recent call last):", 10, "Traceback (most recent call last):"),
+        (b"\xff\x00", 10, "\\xff\x00"),
+        (b"{broken", 10, "{broken"),
+        (b"{}", 10, "{}"),
+        (b'{"@level":"critical","@message":"m"}', 10, '{"@level":"critical","@message":"m"}'),
+        (b'{"@level":5,"@message":"m"}', 10, '{"@level":5,"@message":"m"}'),
+        (b'{"@level":"info","@message":{"a":1}}', 20, "{'a': 1}"),
+        (b'{"@level":"info"}', 20, ""),
+        (b'{"@level":"info","@message":"m","@timestamp":"soon","@caller":"here"}', 20, "m"),
+        (b"[" * 5000, 10, "[" * 5000),
+        (b'{"a":' * 5000, 10, '{"a":' * 5000),
+    ],
+)
+def test_each_line_has_a_level(line: bytes, level: int, message: str) -> None:
+    read = kernel.parse_log_line(line)
+
+    assert (read.levelno, read.getMessage()) == (level, message)
+
+
+def test_after_a_go_panic_untagged_lines_are_errors() -> None:
+    parser = kernel.LogLineParser("kv")
+    lines = [b"before", b"panic: no such key", b"goroutine 1 [running]:", b"[INFO] tagged"]
+
+    assert [parser.parse(line).levelno for line in lines] == [10, 40, 40, 20]
+
+
+@given(st.binary())
+def test_no_line_can_break_the_parser(line: bytes) -> None:
+    kernel.parse_log_line(line)
+    kernel.parse_log_line(b'{"@level":"info","@message":' + line)
+
+
+HOOKS = """
+import logging, sys, threading
+from doze_sdk.plugin import kernel
+from doze_sdk.plugin.kernel._hclog import install_excepthooks
+logging.getLogger().addHandler(kernel.HclogHandler(2))
+install_excepthooks(logging.getLogger("plugin"))
+class Sticky:
+    def __del__(self): raise ValueError("in del")
+sticky = Sticky()
+del sticky
+thread = threading.Thread(target=lambda: [][0], name="worker")
+thread.start()
+thread.join()
+raise KeyError("at the end")
+"""
+
+
+def test_exceptions_that_nobody_catches_are_records_of_their_own(script: Callable[[str], list[str]]) -> None:
+    result = subprocess.run(script(HOOKS), capture_output=True, timeout=PATIENCE, check=False)
+    records = [kernel.parse_log_line(line) for line in result.stderr.splitlines()]
+
+    assert result.returncode == 1
+    assert [r.levelname for r in records] == ["ERROR"] * 3
+    assert [str(r.__dict__["fields"]["error"]) for r in records] == [
+        "ValueError: in del",
+        "IndexError: list index out of range",
+        "KeyError: 'at the end'",
+    ]
