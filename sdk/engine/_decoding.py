@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from ..hcl import Function
     from ._driver import Driver
     from ._values import S
 
@@ -66,9 +67,7 @@ def decode(driver: Driver[S], request: DecodeRequest) -> object:
 
 
 def _decode_here(driver: Driver[S], request: DecodeRequest) -> object:
-    from ..hcl import FUNCTIONS
-
-    functions = FUNCTIONS if driver.functions else None
+    functions = _host_functions() if driver.functions else None
     if isinstance(driver, ConfigDecoder):
         return _decode_by_hand(driver, request, functions)
     from ._config import Config
@@ -88,11 +87,17 @@ def _decode_here(driver: Driver[S], request: DecodeRequest) -> object:
     return spec if driver.config else None
 
 
+def _host_functions() -> Mapping[str, Function]:
+    from ..hcl import HOST_FUNCTIONS
+
+    return HOST_FUNCTIONS
+
+
 def _decode_by_hand(
     driver: ConfigDecoder[S], request: DecodeRequest, functions: Mapping[str, Function] | None
 ) -> object:
     from ..hcl import CORE_ARGUMENTS, Context, find_block, parse, variables_from_json
 
-    block = find_block(parse(request.file, request.shown_filename), request.block_type, request.block_label)
+    block = find_block(parse(request.file, filename=request.shown_filename), request.block_type, request.block_label)
     context = Context(variables_from_json(request.variables), functions)
     return driver.decode_config(block.body.without(CORE_ARGUMENTS), context, request.base_dir, request.version)

@@ -129,7 +129,7 @@ def _description_violations(description: Description, driver: RemoteDriver) -> I
 def _example_violations(description: Description, driver: RemoteDriver, module: _Command) -> Iterator[str]:
     label, version = description.example_label, (description.versions or (BUILTIN,))[0]
     try:
-        file = parse(description.example.encode(), "example.hcl")
+        file = parse(description.example, filename="example.hcl")
     except HCLError as error:
         yield f"example: {error}"
         return

@@ -51,6 +51,7 @@ _HOME = {
     "plain": "._diagnostics",
     "render": "._render",
     "Attribute": "._ast",
+    "AttributeStep": "._ast",
     "Block": "._ast",
     "Body": "._ast",
     "Expression": "._ast",
@@ -86,55 +87,72 @@ __all__ = sorted(_HOME)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from ._ast import Attribute, Block, Body, Expression, File, Traversal, references
+    from ._ast import (
+        Attribute as Attribute,
+        AttributeStep as AttributeStep,
+        Block as Block,
+        Body as Body,
+        Expression as Expression,
+        File as File,
+        Traversal as Traversal,
+        references as references,
+    )
     from ._decode import (
-        CORE_ARGUMENTS,
-        Argument,
-        Decoded,
-        DecodeError,
-        Element,
-        Label,
-        decode,
-        decode_block,
-        decode_found,
-        find_block,
+        CORE_ARGUMENTS as CORE_ARGUMENTS,
+        Argument as Argument,
+        Decoded as Decoded,
+        DecodeError as DecodeError,
+        Element as Element,
+        Label as Label,
+        decode as decode,
+        decode_block as decode_block,
+        decode_found as decode_found,
+        find_block as find_block,
     )
     from ._diagnostics import (
-        BlockNotFoundError,
-        BlockSelectionError,
-        Diagnostic,
-        EvaluationError,
-        HCLError,
-        ParseError,
-        VariablesError,
-        in_source_order,
-        plain,
+        BlockNotFoundError as BlockNotFoundError,
+        BlockSelectionError as BlockSelectionError,
+        Diagnostic as Diagnostic,
+        EvaluationError as EvaluationError,
+        HCLError as HCLError,
+        ParseError as ParseError,
+        VariablesError as VariablesError,
+        in_source_order as in_source_order,
+        plain as plain,
     )
-    from ._evaluate import Context, evaluate, evaluate_with_diagnostics
-    from ._functions import HOST_FUNCTIONS, Function, Parameter
-    from ._json import from_json, to_json, variables_from_json
-    from ._parse import parse, parse_expression, parse_with_diagnostics
-    from ._render import render
+    from ._evaluate import (
+        Context as Context,
+        evaluate as evaluate,
+        evaluate_with_diagnostics as evaluate_with_diagnostics,
+    )
+    from ._functions import HOST_FUNCTIONS as HOST_FUNCTIONS, Function as Function, Parameter as Parameter
+    from ._json import from_json as from_json, to_json as to_json, variables_from_json as variables_from_json
+    from ._parse import (
+        parse as parse,
+        parse_expression as parse_expression,
+        parse_with_diagnostics as parse_with_diagnostics,
+    )
+    from ._render import render as render
     from ._schema import (
-        BOOL,
-        FLOAT,
-        INT,
-        STRING,
-        AttributeSchema,
-        BlockSchema,
-        BoolType,
-        FloatType,
-        IntType,
-        ListType,
-        MapType,
-        Repeat,
-        Schema,
-        SchemaError,
-        StringType,
-        ValueType,
+        BOOL as BOOL,
+        FLOAT as FLOAT,
+        INT as INT,
+        STRING as STRING,
+        AttributeSchema as AttributeSchema,
+        BlockSchema as BlockSchema,
+        BoolType as BoolType,
+        FloatType as FloatType,
+        IntType as IntType,
+        ListType as ListType,
+        MapType as MapType,
+        Repeat as Repeat,
+        Schema as Schema,
+        SchemaError as SchemaError,
+        StringType as StringType,
+        ValueType as ValueType,
     )
-    from ._source import Pos, Range, Source
-    from ._values import Value, type_of
+    from ._source import Pos as Pos, Range as Range, Source as Source
+    from ._values import Value as Value, type_of as type_of
 
 
 def __getattr__(name: str) -> object:

@@ -181,7 +181,6 @@ class Session:
             reaper=self._reaper,
             template_root=self._root / "_templates",
             environ=self._environ,
-            progress=lambda step: None,
         )
         boot.callback(awake.stop)
         if splice:

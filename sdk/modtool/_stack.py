@@ -12,17 +12,19 @@ from typing import TYPE_CHECKING
 
 from ..engine import BUILTIN, DecodeRequest, Version
 from ..hcl import (
-    FUNCTIONS,
+    HOST_FUNCTIONS,
+    AttributeStep,
     Body,
     Context,
     Diagnostic,
     EvaluationError,
-    HCLError,
-    evaluate,
+    Expression,
+    evaluate_with_diagnostics,
+    from_json,
+    in_source_order,
     parse,
     references,
-    to_plain,
-    variables_from_json,
+    to_json,
 )
 from ._errors import ModtoolError
 
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ..engine import ConnString
-    from ..hcl import Attribute, Block, Plain, Range
+    from ..hcl import Attribute, Block, Range, Value
 
 VARIABLE = "DOZE_VAR_"
 """Environment variables ``DOZE_VAR_<name>`` give a declared variable another value than its default, as with doze."""
@@ -85,8 +87,8 @@ class Stack:
     file: Path
     content: bytes
     instances: tuple[Declared, ...]
-    roots: dict[str, Plain]
-    _exposed: dict[str, Plain] = field(default_factory=dict)
+    roots: dict[str, Value]
+    _exposed: dict[str, Value] = field(default_factory=dict)
 
     def request(self, declared: Declared) -> DecodeRequest:
         """Return what the host would send to have the instance's block decoded."""
@@ -99,14 +101,14 @@ class Stack:
             block_type=declared.type,
             block_label=declared.name,
             base_dir=self.file.absolute().parent,
-            variables={name: json.dumps(value).encode() for name, value in variables.items()},
+            variables={name: to_json(value).encode() for name, value in variables.items()},
             version=Version(declared.version),
         )
 
     def expose(self, declared: Declared, conn: ConnString, attributes: Mapping[str, object]) -> None:
         """Let later instances refer to this one: the host's own attributes, and the driver's over them."""
         port = declared.port or 0
-        self._exposed[declared.name] = {
+        known = {
             "name": declared.name,
             "engine": declared.type,
             "address": f"127.0.0.1:{port}",
@@ -115,8 +117,9 @@ class Stack:
             "socket": "",
             "url": conn.url,
             "env_var": conn.env_var,
-            **json.loads(json.dumps(dict(attributes))),
+            **attributes,
         }
+        self._exposed[declared.name] = from_json(json.dumps(known))
 
 
 def read_stack(file: Path, engine_type: str, *, versionless: bool) -> Stack:
@@ -131,12 +134,12 @@ def read_stack(file: Path, engine_type: str, *, versionless: bool) -> Stack:
         content = file.read_bytes()
     except OSError as error:
         raise ModtoolError(f"reading {file}: {error.strerror}") from None
-    body = parse(content, str(file)).body
+    body = parse(content, filename=str(file)).body
     reading = _Reading(engine_type, versionless)
     declared = reading.instances(body)
     ordered = reading.in_order(declared)
     if reading.problems:
-        raise EvaluationError(tuple(sorted(reading.problems, key=lambda problem: problem.subject.start)))
+        raise EvaluationError(in_source_order(reading.problems))
     if not ordered:
         raise ModtoolError(f'{file} declares no instance; write a block: {engine_type} "name" {{ … }}')
     return Stack(file, content, ordered, reading.roots)
@@ -149,7 +152,7 @@ class _Reading:
         self._type = engine_type
         self._versionless = versionless
         self.problems: list[Diagnostic] = []
-        self.roots: dict[str, Plain] = {"var": {}}
+        self.roots: dict[str, Value] = {"var": {}}
 
     def instances(self, body: Body) -> list[Declared]:
         by_type: dict[str, list[Block]] = {}
@@ -174,7 +177,9 @@ class _Reading:
             if not ready:
                 first = next(iter(waiting.values()))
                 circle = ", ".join(sorted(waiting))
-                self.problems.append(Diagnostic("Dependency cycle", f"These refer to each other: {circle}.", first.range))
+                self.problems.append(
+                    Diagnostic("Dependency cycle", f"These refer to each other: {circle}.", first.range)
+                )
                 break
             ordered += ready
             for instance in ready:
@@ -209,7 +214,9 @@ class _Reading:
                 detail = f"Engine {block.type!r} has versions; add `version = …` to the block."
                 self.problems.append(Diagnostic("Missing version", detail, block.range))
             return BUILTIN
-        return _text(self._value(attribute, default=BUILTIN))
+        value = self._value(attribute, default=BUILTIN)
+        # As the host turns it into text: 1.10 without quotes is the number 1.1.
+        return value if isinstance(value, str) else to_json(value)
 
     def _port(self, attribute: Attribute | None) -> int | None:
         value = self._value(attribute, default=None)
@@ -217,55 +224,56 @@ class _Reading:
             return None
         if isinstance(value, int) and not isinstance(value, bool) and 0 < value < 65536:
             return value
-        detail = f"Expected a whole number from 1 to 65535, got {value!r}."
+        detail = f"Expected a whole number from 1 to 65535, got {to_json(value)}."
         self.problems.append(Diagnostic("Unsuitable port", detail, attribute.expression.range))
         return None
 
     def _needs(self, body: Body, names: set[str]) -> set[str]:
-        found = {name for root, name in references(body) if root == self._type and name in names}
+        found = _members(body, self._type) & names
         depends_on = self._value(body.attributes.get("depends_on"), default={})
-        if isinstance(depends_on, dict | list):
+        if isinstance(depends_on, dict):
             wanted = (str(key).removeprefix(f"{self._type}.") for key in depends_on)
-            found |= {name for name in wanted if name in names}
+            found |= names.intersection(wanted)
         return found
 
     def _variables(self, blocks: Iterable[Block]) -> None:
-        values: dict[str, Plain] = {}
+        values: dict[str, Value] = {}
         for block in blocks:
             for name in block.labels[:1]:
-                given = os.environ.get(f"{VARIABLE}{name}")
-                values[name] = self._value(block.body.attributes.get("default"), default=None) if given is None else given
+                default = self._value(block.body.attributes.get("default"), default=None)
+                values[name] = os.environ.get(f"{VARIABLE}{name}", default)
         self.roots["var"] = values
 
     def _locals(self, blocks: Iterable[Block]) -> None:
         """Evaluate locals, which may refer to each other in any order."""
         waiting = {name: attribute for block in blocks for name, attribute in block.body.attributes.items()}
-        values: dict[str, Plain] = {}
+        values: dict[str, Value] = {}
         self.roots["local"] = values
         while waiting:
-            ready = [name for name, attribute in waiting.items() if not _locals_in(attribute) & waiting.keys()]
+            ready = [
+                name
+                for name, attribute in waiting.items()
+                if not _members(attribute.expression, "local") & waiting.keys()
+            ]
             for name in ready or list(waiting):  # a circle: let the language say what is missing
                 values[name] = self._value(waiting.pop(name), default=None)
         if not values:
             del self.roots["local"]
 
-    def _value(self, attribute: Attribute | None, *, default: Plain) -> Plain:
+    def _value(self, attribute: Attribute | None, *, default: Value) -> Value:
         if attribute is None:
             return default
-        data = {name: json.dumps(value).encode() for name, value in self.roots.items()}
-        try:
-            return to_plain(evaluate(attribute.expression, Context(variables_from_json(data), FUNCTIONS)))
-        except HCLError as error:
-            self.problems += error.diagnostics
-            return default
+        value, problems = evaluate_with_diagnostics(attribute.expression, Context(self.roots, HOST_FUNCTIONS))
+        self.problems += problems
+        return default if problems else value
 
 
-def _locals_in(attribute: Attribute) -> set[str]:
-    return {name for root, name in references(attribute.expression) if root == "local"}
-
-
-def _text(value: Plain) -> str:
-    """Return a version as the host turns it into text: ``1.10`` without quotes is the number 1.1."""
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
-    return str(value)
+def _members(node: Body | Expression, root: str) -> set[str]:
+    """Return the names behind *root* in everything that *node* refers to: `a` for ``local.a``."""
+    return {
+        step.name
+        for reference in references(node)
+        if reference.name == root
+        for step in reference.steps[:1]
+        if isinstance(step, AttributeStep)
+    }

@@ -92,7 +92,7 @@ def _status(name: str, error: Exception, root: str | None) -> tuple[grpc.StatusC
     from ..hcl import HCLError, render
 
     if isinstance(error, HCLError):
-        return grpc.StatusCode.INVALID_ARGUMENT, render(error)
+        return grpc.StatusCode.INVALID_ARGUMENT, render(error.diagnostics) or str(error)
     _log.error("%s failed", name, exc_info=error, extra={"rpc": name})
     code = grpc.StatusCode.FAILED_PRECONDITION if isinstance(error, EngineError) else grpc.StatusCode.UNKNOWN
     return code, describe_failure(error, root)

@@ -148,7 +148,9 @@ class EngineService:
         return pb.ProvisionedResponse(provisioned=answer)
 
     def ensure_template(self, request: pb.EnsureTemplateRequest) -> pb.Empty:
-        self._capability(Templater).ensure_template(wire.toolchain_from(request.toolchain), Path(request.template_dir))
+        _capability(self.driver, Templater).ensure_template(
+            wire.toolchain_from(request.toolchain), Path(request.template_dir)
+        )
         return pb.Empty()
 
     def clone_template(self, request: pb.CloneTemplateRequest) -> pb.Empty:
@@ -156,7 +158,7 @@ class EngineService:
         if holds_anything(destination):
             _log.error("not cloning a template into %s: it already holds something", destination)
             return pb.Empty()
-        templater = self._capability(Templater)
+        templater = _capability(self.driver, Templater)
         destination.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         scratch = Path(tempfile.mkdtemp(prefix="_clone-", dir=destination.parent))
         try:
@@ -176,7 +178,7 @@ class EngineService:
         return pb.BackendSocketResponse(path="" if path is None else str(path))
 
     def hook(self, request: pb.HookRequest) -> pb.Empty:
-        hooked = self._capability(Hooked)
+        hooked = _capability(self.driver, Hooked)
         phases = {"pre_start": hooked.pre_start, "post_start": hooked.post_start, "pre_stop": hooked.pre_stop}
         if request.phase not in phases:
             raise EngineError(f"hook: expected one of {', '.join(phases)}, got {request.phase!r}")
@@ -186,7 +188,7 @@ class EngineService:
     # -- what a config declares inside the engine
 
     def converge(self, request: pb.ConvergeRequest) -> pb.Empty:
-        self._capability(Converger).converge(
+        _capability(self.driver, Converger).converge(
             self._instance(request.instance, "converge"),
             wire.toolchain_from(request.toolchain),
             wire.endpoint_from(request.endpoint),
@@ -211,7 +213,7 @@ class EngineService:
                 f"not removing anything from {name!r}: its objects could not be named earlier in this process, so the "
                 "host may take everything for removed; mend that error, then run `doze down && doze up`"
             )
-        pruner = self._capability(Pruner)
+        pruner = _capability(self.driver, Pruner)
         pruner.prune(
             self._instance(request.instance, "prune"),
             wire.toolchain_from(request.toolchain),
@@ -268,7 +270,7 @@ class EngineService:
         if self._wire is None:
             from ._wire import WireServer
 
-            self._wire = WireServer(self._capability(ProxyFilter))
+            self._wire = WireServer(_capability(self.driver, ProxyFilter))
         return pb.WireAddrResponse(path=str(self._wire.address()))
 
     # -- dashboards
@@ -278,13 +280,13 @@ class EngineService:
         return pb.ActionsResponse(actions=[wire.action_to(action) for action in actions])
 
     def resources(self, request: pb.ResourcesRequest) -> pb.ResourcesResponse:
-        resources = self._capability(Admin).resources(
+        resources = _capability(self.driver, Admin).resources(
             self._instance(request.instance, "resources"), wire.endpoint_from(request.endpoint)
         )
         return pb.ResourcesResponse(resources=[wire.resource_to(resource) for resource in resources])
 
     def run_action(self, request: pb.RunActionRequest) -> pb.RunActionResponse:
-        result = self._capability(Admin).run(
+        result = _capability(self.driver, Admin).run(
             self._instance(request.instance, "run"),
             wire.endpoint_from(request.endpoint),
             request.action,
@@ -320,15 +322,16 @@ class EngineService:
             _log.exception("the driver raised for %r in a call without a config", message.name)
             return fallback
 
-    def _capability(self, kind: type[_C]) -> _C:
-        if not isinstance(self.driver, kind):
-            raise EngineError(f"the driver of {self.driver.type!r} is no {kind.__name__}")
-        return self.driver
-
     def _check_socket(self, instance: Instance[object]) -> None:
         path = self.driver.backend_socket(instance.socket_dir, instance.port)
         if path is not None:
             check_socket_path(path)
+
+
+def _capability(driver: Driver[object], kind: type[_C]) -> _C:
+    if not isinstance(driver, kind):
+        raise EngineError(f"the driver of {driver.type!r} is no {kind.__name__}")
+    return driver
 
 
 def holds_anything(folder: Path) -> bool:
