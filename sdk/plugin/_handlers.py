@@ -22,20 +22,25 @@ if TYPE_CHECKING:
 
     from google.protobuf.message import Message
 
+    from ._logfile import LogFile
+
     Answer: TypeAlias = Callable[[Message], Message]
 
 _log = logging.getLogger("doze_sdk.plugin")
 _WORD = re.compile(r"(?<=[a-z])(?=[A-Z])")
 
 
-def register(server: grpc.Server, entry: str | Driver[object]) -> None:
-    """Add the Engine service of the driver that *entry* names.
+def register(server: grpc.Server, entry: str | Driver[object], log_file: LogFile | None = None) -> None:
+    """Add the Engine service of the driver that *entry* names, and name *log_file* after its engine type.
 
     A driver that cannot be loaded is served all the same: the host would report a plugin that exits as "unknown engine"
     and nothing more, while the answer to DecodeConfig reaches the user word for word.
     """
     try:
-        answers = _answers_of(EngineService(load_driver(entry)))
+        driver = load_driver(entry)
+        answers = _answers_of(EngineService(driver))
+        if log_file is not None:
+            log_file.engine_type = driver.type
     except DriverError as error:
         _log.exception("the driver cannot be served")
         answers = _answers_without_a_driver(error)

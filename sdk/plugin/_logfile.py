@@ -67,6 +67,7 @@ class LogFile(logging.Handler):
                 self._open_current()
         except OSError as error:
             self._disabled = True
+            self._close_file()
             self._note("is off", error)
             return
         try:
@@ -84,7 +85,9 @@ class LogFile(logging.Handler):
         if self._descriptor >= 0 and self._process == os.getpid() and self._bears_its_name():
             return
         self._close_file()
-        os.makedirs(os.path.dirname(self._path), 0o700, exist_ok=True)  # noqa: PTH103, PTH120 - pathlib is not loaded here
+        logs = os.path.dirname(self._path)  # noqa: PTH120 - pathlib is not loaded here
+        for folder in (os.path.dirname(logs), logs):  # noqa: PTH120 - see above
+            os.makedirs(folder, 0o700, exist_ok=True)  # noqa: PTH103 - see above
         self._descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         # A forked child shares the description, and with it a lock that is meant for one of them.
         self._process = os.getpid()
@@ -100,11 +103,11 @@ class LogFile(logging.Handler):
         return size > 0 and size + more > self._size
 
     def _put_aside(self) -> bool:
-        """Rename the files; False if another process is doing so, in which case this record still goes to the old one."""
+        """Rename the files; False if another process is doing so, and this record still goes to the old one."""
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
+        except OSError:
+            return False  # taken, or a file system without locks, where the file keeps growing
         try:
             # The lock belongs to this very file, and moving it is the last step: whoever holds the lock on the file
             # that bears the name is alone.

@@ -52,9 +52,9 @@ def _serve_plugin(driver: str | Driver[object]) -> None:
     from ._contract import HANDSHAKE, PROTOCOL_VERSION
 
     def register(server: grpc.Server, _broker: Broker) -> None:
-        from . import _handlers
+        from . import _handlers, _logfile
 
-        _handlers.register(server, driver)
+        _handlers.register(server, driver, _logfile.install(_module_name(driver)))
 
     kernel.serve(HANDSHAKE, versions={PROTOCOL_VERSION: register}, max_workers=32)
 
