@@ -48,7 +48,11 @@ class Backend:
         self._lock: Final = threading.Lock()
         self._ready: Final[deque[socket.socket]] = deque()
         self._closed = False
-        self._connect_ahead()
+        try:
+            self._connect_ahead()
+        except TransportError:
+            self.close()
+            raise
 
     def take(self) -> socket.socket | None:
         """Return a connection made ahead, non-blocking, or None if all are used up."""
@@ -68,7 +72,10 @@ class Backend:
         self._connect_ahead()
 
     def close(self) -> None:
-        """Close the connections that nobody uses yet. Idempotent, any thread."""
+        """Close the connections that nobody uses yet. Idempotent, any thread.
+
+        Comes before a server's `stop` with a grace period, which would wait in vain for these connections to end.
+        """
         with self._lock:
             self._closed = True
             ready = list(self._ready)
@@ -79,13 +86,15 @@ class Backend:
     def _connect_ahead(self) -> None:
         with PrivatePath() as path:
             self._bind(f"unix:{path}")
-            fresh = [_connect(path) for _ in range(self._spare)]
+            for _ in range(self._spare):
+                self._keep(_connect(path))
+
+    def _keep(self, sock: socket.socket) -> None:
         with self._lock:
             if not self._closed:
-                self._ready.extend(fresh)
+                self._ready.append(sock)
                 return
-        for sock in fresh:
-            sock.close()
+        sock.close()
 
 
 class PrivatePath:

@@ -36,7 +36,11 @@ class Gateway:
         self._listener: socket.socket | None = None
         self._watch: Watch | None = None
         self._closed = False
-        exchange.loop.run(self._open)
+        try:
+            exchange.loop.run(self._open)
+        except (OSError, TransportError) as error:
+            self._private.remove()
+            raise TransportError(f"preparing a target for a gRPC channel, {self.target}: {error}") from error
 
     def close(self) -> None:
         """Take no further connections and remove the folder; a connection in progress goes on. Idempotent."""

@@ -38,8 +38,18 @@ class Carrier(ABC):
     def __init__(self, loop: Loop) -> None:
         #: Whether what was sent has not all gone out: `Pipe.unblocked` is called when it has.
         self.blocked = False
+        #: Whether the peer has closed its side entirely, so that nothing can be sent to it any more. What it sent
+        #: before can still be read, and tells how it meant that.
+        self.deaf = False
+        #: Whether the peer gets everything even if it is closed right after that was sent.
+        self.closes_safely = False
         self._loop: Final = loop
         self._waiting: Final = bytearray()
+
+    @property
+    def settled(self) -> bool:
+        """Whether nothing waits here to be sent."""
+        return not self.blocked
 
     def keep(self, data: memoryview) -> None:
         """Keep what cannot be sent yet."""
@@ -76,13 +86,14 @@ class SocketCarrier(Carrier):
 
     def __init__(self, loop: Loop, sock: socket.socket) -> None:
         super().__init__(loop)
+        # TCP throws away what the peer has not read yet when it sends something to a closed socket.
+        self.closes_safely = sock.family == socket.AF_UNIX
         self._socket: Final = sock
         self._finishing = False
-        self._deaf = False  # the peer has closed its socket; reading what it sent before tells how it meant that
         self._watch: Final[Watch] = loop.watch(sock, READ, self._ready)
 
     def send(self, data: bytes | bytearray | memoryview) -> None:
-        if self._deaf:
+        if self.deaf:
             return
         sent = 0
         if not self._waiting:
@@ -91,7 +102,8 @@ class SocketCarrier(Carrier):
             except BlockingIOError:
                 pass
             except BrokenPipeError:
-                self._deaf = True
+                self.deaf = True
+                self._loop.soon(self.pipe.unblocked)
                 return
             except OSError as error:
                 # Not now: the caller is in the middle of something with this pipe.
@@ -149,7 +161,7 @@ class SocketCarrier(Carrier):
         except BlockingIOError:
             return
         except BrokenPipeError:
-            self._deaf = True
+            self.deaf = True
             self._waiting.clear()
         except OSError as error:
             self.pipe.break_off(_broken("sending to the peer", error))
@@ -212,13 +224,13 @@ class Pipe:
     @property
     def settled(self) -> bool:
         """Whether nothing waits here to be sent to the peer."""
-        return not self._carrier.blocked
+        return self._carrier.settled
 
     # --- From the peer to grpcio ---
 
     def received(self, data: memoryview) -> None:
         """Take what the carrier received."""
-        if self.ended or self._refused is not None:
+        if self.ended or self._refused is not None or self._peer_finished:
             self._carrier.settle(0)
             return
         if self._security is None:
@@ -246,6 +258,14 @@ class Pipe:
             self._decrypt(self._security)
         else:
             self._shake_hands(self._security)
+
+    def carrier_lost(self) -> None:
+        """Take note that nothing more will come from the peer or go to it, as if its process had ended."""
+        if self._security is None and not self._peer_finished:
+            self.break_off(None)
+        else:  # what has come already may be complete, and grpcio may not have taken all of it
+            self.carrier_ended()
+            self.unblocked()
 
     def _shake_hands(self, security: Security) -> None:
         try:
@@ -339,7 +359,9 @@ class Pipe:
 
     def unblocked(self) -> None:
         """Take note that the carrier can send again."""
-        if not self.ended and not self._inner_finished and self._watch is not None:
+        if self.ended or self._refused is not None:
+            return
+        if not self._inner_finished and self._watch is not None:
             self._watch.add(READ)
         self._end_if_done()
 
@@ -367,7 +389,12 @@ class Pipe:
         if self._security is None:
             carrier.send(data[:size])
         else:
-            carrier.send(self._security.encrypt(data[:size]))
+            try:
+                encrypted = self._security.encrypt(data[:size])
+            except ssl.SSLError as error:
+                self._refuse(self._security, error)
+                return
+            carrier.send(encrypted)
         if carrier.blocked and not self.ended:
             self._watch.drop(READ)
 
@@ -378,8 +405,11 @@ class Pipe:
         self._watch.drop(READ)
         if _hung_up(self._inner):
             self._lose_inner()
-            self._timer = self._loop.later(LINGER, self._end)
-            self._carrier.receive(wanted=True)
+            if self._carrier.closes_safely:
+                self._peer_finished = True  # whatever it still sends is of no use to anybody
+            else:
+                self._linger()
+                self._carrier.receive(wanted=True)
         if self._security is not None:
             if self._inner_gone:
                 self._decrypt(self._security)
@@ -412,15 +442,24 @@ class Pipe:
         if isinstance(error, ssl.SSLEOFError):
             self.break_off(fault)
             return
-        # A TCP peer would never see the alert if its unread data met a closed socket.
         self._refused = fault
+        if self._watch is not None:
+            self._watch.want(0)
         self._cancel_timer()
-        self._timer = self._loop.later(LINGER, self._end)
+        if self._carrier.closes_safely and not self._carrier.blocked:
+            self._end()
+            return
+        # A TCP peer would never see the alert if its unread data met a closed socket.
+        self._linger()
         self._carrier.receive(wanted=True)
         self._carrier.finish()
 
+    def _linger(self) -> None:
+        self._timer = self._loop.later(LINGER, partial(self._end, abruptly=True))
+
     def _end_if_done(self) -> None:
-        if self._peer_finished and self._inner_finished and not self._to_inner and not self._carrier.blocked:
+        over = self._peer_finished and (self._inner_finished or self._carrier.deaf)
+        if over and not self._to_inner and not self._carrier.blocked:
             self._end()
 
     def _end(self, error: TransportError | None = None, *, abruptly: bool = False) -> None:
@@ -428,7 +467,7 @@ class Pipe:
             return
         self.ended = True
         self._cancel_timer()
-        self._on_end(error or self._refused)
+        self._on_end(self._refused or error)
         if self._watch is not None:
             self._watch.want(0)
         if self._inner is not None:

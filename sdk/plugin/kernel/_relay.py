@@ -137,7 +137,11 @@ class Relay:
             sock.close()
             raise TransportError(f"connecting to the plugin at {network} {address}: {error}") from error
         session = Session(self._exchange, None)
-        self._exchange.loop.run(partial(session.adopt, sock, client=True))
+        try:
+            self._exchange.loop.run(partial(session.adopt, sock, client=True))
+        except TransportError:
+            sock.close()
+            raise
         return session
 
     def close(self) -> None:

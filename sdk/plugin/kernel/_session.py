@@ -47,6 +47,8 @@ class StreamCarrier(Carrier):
         self._finishing = False
 
     def send(self, data: bytes | bytearray | memoryview) -> None:
+        if self.deaf:
+            return
         taken = 0
         if not self.blocked:
             taken = self._link.send(self, data)
@@ -65,6 +67,17 @@ class StreamCarrier(Carrier):
         if self._finishing:
             self._link.finish(self)
         self.pipe.unblocked()
+
+    @property
+    def settled(self) -> bool:
+        return not self.blocked and self._link.settled
+
+    def lose(self) -> None:
+        """Take note that the link is gone."""
+        self.deaf = True
+        self.blocked = False
+        self._waiting.clear()
+        self.pipe.carrier_lost()
 
     def take(self, data: memoryview) -> None:
         self._unsettled += len(data)
@@ -115,7 +128,14 @@ class Link:
         sock.setblocking(False)
         self._watch: Final = exchange.loop.watch(sock, READ, self._ready)
 
-    def __len__(self) -> int:
+    @property
+    def settled(self) -> bool:
+        """Whether nothing waits here to be sent."""
+        return self._closed or not self._connection.outgoing
+
+    @property
+    def streams(self) -> int:
+        """How many streams are in use."""
         return len(self._carriers)
 
     # --- Streams ---
@@ -158,10 +178,10 @@ class Link:
 
     def close_stream(self, carrier: StreamCarrier, *, abruptly: bool) -> None:
         del self._carriers[carrier.number]
-        if not abruptly:
-            self._connection.finish(carrier.number)
-        if abruptly or self._connection.window(carrier.number):
+        if abruptly:
             self._connection.reset(carrier.number)
+        else:
+            self._connection.finish(carrier.number)
         self._flush_soon()
 
     def _carry(self, number: int) -> StreamCarrier:
@@ -271,7 +291,7 @@ class Link:
         self._watch.want(0)
         self._socket.close()
         for carrier in list(self._carriers.values()):
-            carrier.pipe.break_off(None)
+            carrier.lose()
         self._on_end(self, error)
 
 
@@ -383,7 +403,7 @@ class Session:
 
     def _answer(self, link: Link, number: int) -> None:
         backend = self._expected.popleft().backend if self._expected and link is self._link else self._main
-        if backend is None or len(link) >= MOST_CONNECTIONS:
+        if backend is None or link.streams >= MOST_CONNECTIONS:
             why = "nobody expects it" if backend is None else f"there are {MOST_CONNECTIONS} already"
             self._exchange.report(TransportError(f"refusing stream {number} of the multiplexed connection: {why}"))
             link.refuse(number)
@@ -445,7 +465,10 @@ class Session:
         self._exchange.closing.discard(self._close)
         self._fail(TransportError("the multiplexed connection was closed"))
         self._dials.put(None)
-        for link in [*self._candidates, *([self._link] if self._link else [])]:
+        links = list(self._candidates)
+        if self._link is not None:
+            links.append(self._link)
+        for link in links:
             link.close()
 
     # --- On the dialling thread ---
