@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from typing import TYPE_CHECKING, TypeVar
 
-from ._errors import ConfigClassError, EngineError, VersionError
+from ._errors import ConfigClassError, DriverError, EngineError, VersionError
 from ._field import Times
 from ._kinds import FilePath, ListOf, MapOf, hcl_literal, hcl_text
 from ._version import Version, require_version, require_version_below
@@ -66,9 +67,9 @@ def decode_config(
         )
     except DecodeError as error:
         decoded = error.decoded
-    decoding = _Decoding(base_dir, Version(version))
+    decoding = _Decoding(decoded, base_dir, Version(version))
     made = decoding.made(config_class, decoded)
-    decoding.refuse_if_wrong(decoded)
+    decoding.refuse_if_wrong()
     assert isinstance(made, config_class)
     return made
 
@@ -103,15 +104,18 @@ def _schema(plan: Plan) -> Schema:
 class _Decoding:
     """One block on its way to an object; the problems of all its parts collect here."""
 
-    def __init__(self, base_dir: Path, version: Version) -> None:
+    def __init__(self, decoded: Decoded, base_dir: Path, version: Version) -> None:
+        self.decoded = decoded
         self.base_dir = base_dir
         self.version = version
         self.problems: list[Diagnostic] = []
         #: How many values could not be converted. An object with one of them cannot be made, so it is not validated.
         self.unusable = 0
+        self._reported = sorted(diagnostic.subject.start for diagnostic in decoded.diagnostics)
         self._origins: dict[int, tuple[Declaration, Decoded]] = {}
 
-    def refuse_if_wrong(self, decoded: Decoded) -> None:
+    def refuse_if_wrong(self) -> None:
+        decoded = self.decoded
         if not self.problems and not decoded.diagnostics:
             return
         from ..hcl import DecodeError, in_source_order
@@ -140,18 +144,25 @@ class _Decoding:
             state[field.name] = self._blocks(field, decoded, path)
         for rule in plan.unique:
             self._check_unique(rule, decoded)
-        if decoded.diagnostics or self.unusable != unusable:
+        if self.unusable != unusable or self._is_reported(decoded):
             return None
         made = cls.__new__(cls)
         vars(made).update(state)
         self._validate(made, decoded)
         return made
 
+    def _is_reported(self, decoded: Decoded) -> bool:
+        """Tell whether HCL found a problem anywhere in a block."""
+        first = bisect_left(self._reported, decoded.range.start)
+        return first < len(self._reported) and self._reported[first] < decoded.body.end
+
     def _validate(self, made: Declaration, decoded: Decoded) -> None:
         self._origins[id(made)] = (made, decoded)
         v = Validation(self, made, decoded)
         try:
             made.validate(v)
+        except DriverError:  # the class misuses the hook
+            raise
         except EngineError as error:  # such as require_version() or parse_duration() raises
             v.error(str(error))
 
@@ -204,51 +215,54 @@ class _Decoding:
             self.problem("Unsupported engine version", str(error), place)
 
     def _check_gate(self, gate: Mapping[str, int], what: str, argument: Argument) -> None:
-        for name, key, place in _gated(argument, what):
+        for name, key in _named_parts(argument.value):
             minimum = gate.get(name)
             if minimum is None:
                 continue
             try:
-                require_version(self.version, minimum, key)
+                require_version(
+                    self.version, minimum, f"{what}[{hcl_text(name)}]" if key == name else f"{what} {hcl_text(name)}"
+                )
             except VersionError as error:
+                place = argument.subject if key is None else argument.element_range(key)
                 self.problem("Unsupported engine version", str(error), place)
 
     def _check_unique(self, rule: Unique, decoded: Decoded) -> None:
-        field, member = rule.field, rule.member
+        if rule.member is None:
+            self._check_unique_elements(decoded.arguments.get(rule.field.hcl))
+            return
+        block, member = rule.field.hcl, rule.member
         seen: dict[object, Range] = {}
-        for value, place in _members(field, member, decoded):
+        for value, place in _members(decoded.blocks_of(block), member):
             first = seen.setdefault(value, place)
-            if first is not place and member is None:
-                detail = f"{hcl_literal(value)} is in {field.hcl} already, at {first}."
-                self.problem("Duplicate element", detail, place)
-            elif first is not place and member is not None:
-                detail = f"Another {field.hcl} block has the {member.hcl} {hcl_literal(value)}, at {first}."
-                self.problem(f"Duplicate {field.hcl} {member.hcl}", detail, place)
+            if first is not place:
+                detail = f"Another {block} block has the {member.hcl} {hcl_literal(value)}, at {first}."
+                self.problem(f"Duplicate {block} {member.hcl}", detail, place)
+
+    def _check_unique_elements(self, argument: Argument | None) -> None:
+        if argument is None or not isinstance(argument.value, list):
+            return
+        seen: dict[object, int] = {}
+        for index, value in enumerate(argument.value):
+            first = seen.setdefault(value, index)
+            if first != index:
+                detail = f"{hcl_literal(value)} is in {argument.name} already, at {argument.element_range(first)}."
+                self.problem("Duplicate element", detail, argument.element_range(index))
 
 
-def _gated(argument: Argument, what: str) -> Iterator[tuple[str, str, Range]]:
-    """Yield what a gate may be about: the name, how messages call it, where it stands."""
-    value = argument.value
+def _named_parts(value: object) -> Iterator[tuple[str, str | int | None]]:
+    """Yield what a gate may be about: the keys of a map, the texts of a list, a text; each with its key."""
     if isinstance(value, dict):
-        for key in value:
-            yield key, f"{what}[{hcl_text(key)}]", argument.element_range(key)
+        yield from ((key, key) for key in value)
     elif isinstance(value, list):
-        for index, item in enumerate(value):
-            if isinstance(item, str):
-                yield item, f"{what} {hcl_text(item)}", argument.element_range(index)
+        yield from ((item, index) for index, item in enumerate(value) if isinstance(item, str))
     elif isinstance(value, str):
-        yield value, f"{what} {hcl_text(value)}", argument.subject
+        yield value, None
 
 
-def _members(field: Field, member: Field | None, decoded: Decoded) -> Iterator[tuple[object, Range]]:
+def _members(blocks: Iterable[Decoded], member: Field) -> Iterator[tuple[object, Range]]:
     """Yield what must differ, with its place; what the source does not set takes no part."""
-    if member is None:
-        argument = decoded.arguments.get(field.hcl)
-        if argument is not None and isinstance(argument.value, list):
-            for index, item in enumerate(argument.value):
-                yield item, argument.element_range(index)
-        return
-    for block in decoded.blocks_of(field.hcl):
+    for block in blocks:
         if member.is_label:
             yield from ((label.value, label.range) for label in block.labels if label.name == member.hcl)
         else:

@@ -18,7 +18,7 @@ from ._errors import DurationError
 if TYPE_CHECKING:
     from typing import Protocol
 
-    from ..hcl._schema import ValueType
+    from ..hcl import ValueType
 
     class Place(Protocol):
         """Where in the source a value stands."""
@@ -81,9 +81,9 @@ class Scalar(Kind):
         return self._text
 
     def hcl(self) -> ValueType:
-        from ..hcl import _schema
+        from ..hcl import BOOL, INT, STRING
 
-        known: dict[type, ValueType] = {str: _schema.STRING, bool: _schema.BOOL, int: _schema.INT}
+        known: dict[type, ValueType] = {str: STRING, bool: BOOL, int: INT}
         return known[self.type]
 
     def suits(self, value: object) -> bool:
@@ -104,9 +104,9 @@ class Number(Kind):
         return "number"
 
     def hcl(self) -> ValueType:
-        from ..hcl import _schema
+        from ..hcl import FLOAT
 
-        return _schema.FLOAT
+        return FLOAT
 
     def suits(self, value: object) -> bool:
         return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
@@ -127,9 +127,9 @@ class _Text(Kind):
     direct = False
 
     def hcl(self) -> ValueType:
-        from ..hcl import _schema
+        from ..hcl import STRING
 
-        return _schema.STRING
+        return STRING
 
 
 class Duration(_Text):
@@ -235,9 +235,9 @@ class ListOf(Kind):
         return f"list of {_grouped(self.element)}"
 
     def hcl(self) -> ValueType:
-        from ..hcl import _schema
+        from ..hcl import ListType
 
-        return _schema.ListType(self.element.hcl())
+        return ListType(self.element.hcl())
 
     def suits(self, value: object) -> bool:
         return isinstance(value, list) and all(map(self.element.suits, value))
@@ -268,9 +268,9 @@ class MapOf(Kind):
         return f"map of {_grouped(self.element)}"
 
     def hcl(self) -> ValueType:
-        from ..hcl import _schema
+        from ..hcl import MapType
 
-        return _schema.MapType(self.element.hcl())
+        return MapType(self.element.hcl())
 
     def suits(self, value: object) -> bool:
         return isinstance(value, dict) and all(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ._field import Times
-from ._kinds import Enumeration, ListOf, Scalar
+from ._kinds import Enumeration, ListOf, Number, Scalar
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -64,4 +64,4 @@ def _named(name: str, fields: Sequence[Field]) -> Field:
 
 
 def _is_scalar(kind: object) -> bool:
-    return isinstance(kind, Scalar | Enumeration)
+    return isinstance(kind, Scalar | Number | Enumeration)
