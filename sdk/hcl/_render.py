@@ -14,18 +14,15 @@ _WIDTH = 160
 def render(diagnostics: Iterable[Diagnostic]) -> str:
     """Describe every diagnostic that does not merely follow from another one.
 
-    Each begins with `FILE:LINE,COLUMN: SUMMARY`; below stand the detail, the source line with the subject underlined,
-    and the hint.
+    Each begins with the line that Go prints, `FILE:LINE,COLUMN-END: SUMMARY; DETAIL`; below stand the source line with
+    the subject underlined, and the hint.
     """
     return "\n\n".join(_one(diagnostic) for diagnostic in diagnostics if not diagnostic.follows)
 
 
 def _one(diagnostic: Diagnostic) -> str:
     subject = diagnostic.subject
-    start = subject.start_pos
-    lines = [f"{subject.filename}:{start.line},{start.column}: {diagnostic.summary}"]
-    lines += (f"  {line}".rstrip() for line in diagnostic.detail.splitlines())
-    lines += _excerpt(subject)
+    lines = [str(diagnostic), *_excerpt(subject)]
     if diagnostic.hint:
         lines.append(f"  hint: {diagnostic.hint}")
     return "\n".join(lines)

@@ -37,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:
         if not _is_expected(error):
             raise
-        return _fail(str(error), 2 if isinstance(error, UsageError) else 1)
+        return _fail(_text(error), 2 if isinstance(error, UsageError) else 1)
 
 
 def _run(arguments: Sequence[str]) -> int:
@@ -59,6 +59,12 @@ def _is_expected(error: Exception) -> bool:
     """Each package of the SDK derives its errors from one base, and their text is a sentence; others are defects."""
     package = __package__.partition(".")[0] + "."
     return any(kind.__module__.startswith(package) for kind in type(error).__mro__)
+
+
+def _text(error: Exception) -> str:
+    from ..hcl import HCLError, render
+
+    return (isinstance(error, HCLError) and render(error.diagnostics)) or str(error)
 
 
 def _fail(text: str, code: int) -> int:

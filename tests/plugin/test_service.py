@@ -318,7 +318,8 @@ def test_a_plan_never_hands_the_plugins_variables_to_an_engine(tmp_path: Path) -
 
 
 def test_readiness_crosses_with_a_short_interval_and_a_budget_of_thirty_seconds() -> None:
-    plan = EngineService(Everything()).plan(pb.PlanRequest(instance=instance(socket_dir="/tmp/s")))
+    toolchain = pb.Toolchain(tools={"ctl": "/bin/true"})
+    plan = EngineService(Everything()).plan(pb.PlanRequest(instance=instance(socket_dir="/tmp/s"), toolchain=toolchain))
     ready = plan.specs[0].ready
 
     assert ready.interval_ns == 20_000_000
