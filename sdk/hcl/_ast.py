@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from ._source import Range, Source
 from ._values import Value
@@ -55,6 +55,11 @@ class Body(Node):
         self.blocks = blocks
         #: The offset at which Go reports what is missing.
         self.missing = missing
+
+    def without(self, names: Collection[str]) -> Body:
+        """The same body as if it did not set these arguments."""
+        attributes = {name: attribute for name, attribute in self.attributes.items() if name not in names}
+        return Body(self.source, self.start, self.end, attributes, self.blocks, self.missing)
 
     @property
     def missing_range(self) -> Range:

@@ -308,7 +308,7 @@ def unify(types: Iterable[Type]) -> Type | None:
         return DYNAMIC if dynamic else _unify_alike(concrete)
     for kind, structure in ((MapOf, ObjectOf), (ListOf, TupleOf), (SetOf, TupleOf)):
         if kinds == {kind, structure}:
-            common = DYNAMIC if dynamic else _unify_mixed(kind, concrete)
+            common = _unify_mixed(kind, concrete)
             if common is not None:
                 return common
     if {TupleOf, ObjectOf} <= kinds:
@@ -352,10 +352,16 @@ def _collect(kind: type[Collection], element: Type | None, types: list[Type]) ->
 
 
 def _unify_mixed(kind: type[Collection], types: list[Type]) -> Type | None:
-    elements: list[Type] = []
+    """A collection for collections and structures together: each structure is made a collection first."""
+    elements: list[Type | None] = []
     for type_ in types:
-        elements += [type_.element] if isinstance(type_, Collection) else _parts(type_)
-    return _collect(kind, unify(elements), types)
+        if isinstance(type_, Collection):
+            elements.append(type_.element)
+        elif _parts(type_):
+            elements.append(unify(_parts(type_)))
+    if None in elements:
+        return None
+    return _collect(kind, unify(element for element in elements if element is not None), types)
 
 
 def _most_general(types: tuple[Type, ...]) -> Type | None:

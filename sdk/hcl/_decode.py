@@ -459,6 +459,12 @@ def _float(value: int | Fraction | Infinity) -> float:
     if isinstance(value, Infinity):
         return float("inf") if value.sign > 0 else float("-inf")
     try:
-        return float(value)
+        result = float(value)
     except OverflowError:
-        return float("inf") if value > 0 else float("-inf")  # type: ignore[operator] # only an int overflows
+        result = float("inf")
+    if result in {float("inf"), float("-inf")}:
+        raise ConversionError(f"value must be between {-_GREATEST_FLOAT:f} and {_GREATEST_FLOAT:f} inclusive")
+    return result
+
+
+_GREATEST_FLOAT: Final = 1.7976931348623157e308

@@ -185,13 +185,12 @@ def _object(expression: ObjectLiteral, scope: _Scope) -> Value:
         key = _object_key(item, scope)
         failed = len(scope.diagnostics) > mark
         value = _value(item.value, scope)
-        if type(key) is not str:
-            text = UNKNOWN if failed else _key_text(key, item, scope)
-            if type(text) is not str:
-                known = False
-                continue
-            key = text
-        result[key] = value
+        if type(key) is not str and not failed:
+            key = _key_text(key, item, scope)
+        if type(key) is str and not failed:
+            result[key] = value
+        else:
+            known = False
     return result if known else UNKNOWN
 
 

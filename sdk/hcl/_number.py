@@ -127,7 +127,7 @@ def _quotient(dividend: int, divisor: int, exponent: int, precision: int) -> Num
 
 # Text
 
-_LITERAL: Final = re.compile(r"([0-9]+)(?:\.([0-9]+))?(?:[eE]([+-]?[0-9]+))?\Z")
+_LITERAL: Final = re.compile(r"([0-9]+)(?:\.([0-9]*))?(?:[eE]([+-]?[0-9]+))?\Z")
 _TEXT: Final = re.compile(r"([+-]?)(?:([0-9]*)\.?([0-9]*)(?:([eEpP])([+-]?[0-9]+))?|([Ii]nf))\Z")
 
 
@@ -262,7 +262,7 @@ def _shortest(mantissa: int, exponent: int, precision: int) -> tuple[str, int]:
 def _rounds_up(digits: str, count: int) -> bool:
     if count >= len(digits):
         return False
-    if digits[count] == "5" and count + 1 == len(digits):
+    if digits[count] == "5" and count + 1 == len(digits):  # a tie goes to the even digit
         return int(digits[count - 1]) % 2 == 1
     return digits[count] >= "5"
 
@@ -377,9 +377,5 @@ def compare(left: Number, right: Number) -> int:
 
 
 def _to_float(number: Fraction) -> float:
-    mantissa, exponent = number.mantissa, number.exponent
-    # Whole-number division rounds correctly, and to subnormals too.
-    try:
-        return mantissa / (1 << -exponent)
-    except OverflowError:
-        return float("inf") if mantissa > 0 else float("-inf")
+    # Whole-number division rounds correctly, and to subnormals too; out of range is an OverflowError.
+    return number.mantissa / (1 << -number.exponent)

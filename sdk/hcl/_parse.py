@@ -40,25 +40,23 @@ from ._ast import (
 from ._diagnostics import Diagnostic, EvaluationError, ParseError, in_source_order
 from ._number import number_literal
 from ._scan import (
-    BAD_UTF8,
     CLOSE_HEREDOC,
     CLOSE_QUOTE,
     DIRECTIVE,
     END,
     IDENT,
     INTERPOLATION,
-    INVALID,
     NEWLINE,
     NUMBER,
     OPEN_HEREDOC,
     OPEN_QUOTE,
-    QUOTED_NEWLINE,
     QUOTED_TEXT,
     SEQUENCE_END,
     STRING,
     scan,
 )
 from ._source import Range, Source
+from ._strays import strays
 from ._text import normalize, quote
 from ._values import UNKNOWN, Value
 
@@ -94,6 +92,10 @@ _KEYWORDS: Final[dict[str, Value]] = {"true": True, "false": False, "null": None
 _ITEM_REQUIRED: Final = "Argument or block definition required"
 _ITEM_DETAIL: Final = "An argument or block definition is required here."
 _EQUALS_DETAIL: Final = _ITEM_DETAIL + ' To set an argument, use the equals sign "=" to introduce the argument value.'
+_UNCLOSED_DETAIL: Final = (
+    "There is no closing brace for this block before the end of the file."
+    " This may be caused by incorrect brace nesting elsewhere in this file."
+)
 _BAD_BLOCK: Final = "Invalid block definition"
 _BAD_ONE_LINER: Final = "Invalid single-argument block definition"
 _BAD_FOR: Final = "Invalid 'for' expression"
@@ -129,7 +131,8 @@ class Parser:
         self.recovery = False
         self.depth = 0
         self.diagnostics: list[Diagnostic] = []
-        _report_invalid_tokens(self)
+        self.diagnostics += strays(source, tokens)
+        self.stray_offsets = {diagnostic.subject.start for diagnostic in self.diagnostics}
 
     # Tokens
 
@@ -175,7 +178,9 @@ class Parser:
         """Report a problem."""
         source = self.source
         whole = Range(source, *context) if context is not None else None
-        self.diagnostics.append(Diagnostic(summary, detail, Range(source, *subject), whole))
+        # A token that fits nowhere has been reported as such; that it does not fit here either follows from that.
+        follows = subject[0] in self.stray_offsets
+        self.diagnostics.append(Diagnostic(summary, detail, Range(source, *subject), whole, follows=follows))
 
     def failed_since(self, mark: int) -> bool:
         """Whether the parser is recovering and anything was reported since there were `mark` problems."""
@@ -207,6 +212,13 @@ class Parser:
                 nested -= 1
             elif kind == END:
                 return token
+
+    def recover_string(self, token: int, closer: str) -> tuple[int, int]:
+        """Skip to the end of a template, a token inside which has been read; returns the range of its closer."""
+        if self.kinds[token] == STRING and closer == CLOSE_QUOTE:
+            self.recovery = True
+            return self.ends[token] - 1, self.ends[token]
+        return self.span(self.recover(closer))
 
     def recover_over(self, opener: str) -> int:
         """Skip to an opener, and on to the closer that matches it."""
@@ -280,8 +292,7 @@ class Parser:
         elif kind == END:
             self.error(
                 "Unclosed configuration block",
-                "There is no closing brace for this block before the end of the file."
-                " This may be caused by incorrect brace nesting elsewhere in this file.",
+                _UNCLOSED_DETAIL,
                 opened,
             )
         else:
@@ -349,7 +360,7 @@ class Parser:
         if self.kinds[self.at] in {NEWLINE, END, "}"}:
             block.body = self.body("}")
         else:
-            block.body = self._one_line_body(block.open_brace)
+            block.body = self._one_line_body(block.start, block.open_brace)
         self.depth -= 1
         block.close_brace = self.starts[self.last]
         self._end_of_block(block)
@@ -375,7 +386,7 @@ class Parser:
         block.body = Body(self.source, start, self.ends[ident], {}, [], self.ends[ident])
         return block
 
-    def _one_line_body(self, open_brace: int) -> Body:
+    def _one_line_body(self, start: int, open_brace: int) -> Body:
         body = self._single_attribute(open_brace)
         kind = self.peek()
         if kind == "}":
@@ -394,6 +405,9 @@ class Parser:
                 " immediately after the argument definition."
             )
             self.error(_BAD_ONE_LINER, detail, self.peek_span())
+        elif kind == END and not self.recovery:
+            brace = (open_brace, open_brace + 1)
+            self.error("Unclosed configuration block", _UNCLOSED_DETAIL, brace, (start, open_brace + 1))
         elif not self.recovery:
             detail = (
                 "A single-line block definition must end with a closing brace immediately after its single"
@@ -465,7 +479,7 @@ class Parser:
                 break
             else:
                 self.error(_BAD_STRING, "This item is not valid in a string literal.", span, (start, span[1]))
-                self.recover(CLOSE_QUOTE)
+                self.recover_string(token, CLOSE_QUOTE)
                 break
         return "".join(parts), (start, span[1])
 
@@ -980,62 +994,6 @@ _TERMS: Final = {
     OPEN_QUOTE: Parser._template,
     OPEN_HEREDOC: Parser._template,
 }
-
-
-# Tokens that no grammar rule takes
-
-_BITWISE: Final = {
-    "&": ' Did you mean boolean AND ("&&")?',
-    "|": ' Did you mean boolean OR ("||")?',
-    "~": ' Did you mean boolean NOT ("!")?',
-    "^": "",
-}
-_STRAY: Final = {
-    "'": 'Single quotes are not valid. Use double quotes (") to enclose strings.',
-    "`": 'The "`" character is not valid. To create a multi-line string, use the "heredoc" syntax, like "<<EOT".',
-    ";": 'The ";" character is not valid. Use newlines to separate arguments and blocks, and commas to separate items'
-    " in collection values.",
-}
-_CURLY_QUOTE: Final = (
-    '"Curly quotes" are not valid here. These can sometimes be inadvertently introduced when sharing code via'
-    ' documents or discussion forums. It might help to replace the character with a "straight quote".'
-)
-_NO_NEWLINE_IN_QUOTES: Final = (
-    "Quoted strings may not be split over multiple lines. To produce a multi-line string, either use the \\n escape to"
-    ' represent a newline character or use the "heredoc" multi-line template syntax.'
-)
-_SUSPECTS: Final = frozenset({*_BITWISE, *_STRAY, QUOTED_NEWLINE, INVALID, BAD_UTF8})
-
-
-def _report_invalid_tokens(parser: Parser) -> None:
-    kinds = parser.kinds
-    if _SUSPECTS.isdisjoint(kinds):
-        return
-    told: set[str] = set()  # most of these are reported once a file, a single quote once a line
-    for token, kind in enumerate(kinds):
-        if kind not in _SUSPECTS and kind != NEWLINE:
-            continue
-        span = parser.span(token)
-        if kind == NEWLINE:
-            told.discard("'")
-        elif kind in _BITWISE:
-            detail = "Bitwise operators are not supported." + _BITWISE[kind]
-            parser.error("Unsupported operator", detail, span)
-        elif kind in _STRAY:
-            if kind not in told:
-                told.add(kind)
-                parser.error("Invalid character", _STRAY[kind], span)
-        elif kind == QUOTED_NEWLINE:
-            parser.error("Invalid multi-line string", _NO_NEWLINE_IN_QUOTES, span)
-        elif kind == BAD_UTF8:
-            if kind not in told:
-                told.add(kind)
-                detail = "All input files must be UTF-8 encoded. Ensure that UTF-8 encoding is selected in your editor."
-                parser.error("Invalid character encoding", detail, span)
-        elif parser.word(token) in {"\u201c", "\u201d"}:
-            parser.error("Invalid character", _CURLY_QUOTE, span)
-        else:
-            parser.error("Invalid character", "This character is not used within the language.", span)
 
 
 # Entrances

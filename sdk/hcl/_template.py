@@ -193,7 +193,7 @@ class _Reader:
         if not parser.recovery:
             detail = "No closing marker was found for the string."
             parser.error("Unterminated template string", detail, span, (self.start, span[1]))
-        return parser.span(parser.recover(self.closer))
+        return parser.recover_string(token, self.closer)
 
     def _trim_before(self, token: int) -> None:
         if self.parser.word(token).endswith("~") and self.parts:
