@@ -27,8 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from dataclasses import Field as DataclassField
 
-    from ..hcl import Schema
-    from ._config_decoding import Validation
+    from ._config_decoding import Steps, Validation
 
 
 class Plan:
@@ -38,7 +37,7 @@ class Plan:
         fields: all members in their order.
         defaults: the defaults by Python name; those that must be copied are in `mutable` too.
         lookup: fields by Python name and by HCL name.
-        schema: the HCL schema once something was decoded.
+        steps: what decoding does, once something was decoded.
 
     """
 
@@ -52,7 +51,7 @@ class Plan:
         "labels",
         "lookup",
         "mutable",
-        "schema",
+        "steps",
         "unique",
     )
 
@@ -66,7 +65,7 @@ class Plan:
         self.blocks = tuple(field for field in fields if field.block is not None)
         self.defaults = {field.name: field.default for field in fields if field.default is not MISSING}
         self.mutable = tuple(field.name for field in fields if _is_mutable(field))
-        self.schema: Schema | None = None
+        self.steps: Steps | None = None
         self.lookup = {field.hcl: field for field in fields} | {field.name: field for field in fields}
 
     def state(self, given: Mapping[str, object]) -> dict[str, object]:

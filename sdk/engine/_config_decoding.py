@@ -11,7 +11,7 @@ from ._kinds import FilePath, ListOf, MapOf, hcl_literal, hcl_text
 from ._version import Version, require_version, require_version_below
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
 
     from ..hcl import Argument, Decoded, Diagnostic, Function, Range, Schema
@@ -76,10 +76,49 @@ def decode_config(
 
 def hcl_schema(config_class: type[Config | Block]) -> Schema:
     """Return the schema that HCL decoding is strict about; made once for each class."""
-    plan = config_class._plan  # noqa: SLF001 - the package's own attribute
-    if plan.schema is None:
-        plan.schema = _schema(plan)
-    return plan.schema
+    return _steps(config_class._plan).schema  # noqa: SLF001 - the package's own attribute
+
+
+class Steps:
+    """What decoding does with a body of a class, worked out at the first one.
+
+    Attributes:
+        arguments: the arguments by HCL name.
+        blocks: the nested blocks by HCL name.
+        fresh: what makes the defaults that must not be shared, by Python name.
+        rooted: the arguments whose default is a path or holds some.
+        required: the arguments that must be set.
+        validates: whether the class has a hook.
+
+    """
+
+    __slots__ = ("arguments", "blocks", "fresh", "plan", "required", "rooted", "schema", "validates")
+
+    def __init__(self, plan: Plan) -> None:
+        from ._config import Declaration
+
+        self.plan = plan
+        self.schema = _schema(plan)
+        self.arguments = {field.hcl: field for field in plan.arguments}
+        self.blocks = {field.hcl: field for field in plan.blocks}
+        self.fresh = tuple(
+            (field.name, _maker(field.default)) for field in plan.fields if isinstance(field.default, list | dict)
+        )
+        self.rooted = tuple(field for field in plan.arguments if not field.required and _holds_paths(field.kind))
+        self.required = tuple(field for field in plan.arguments if field.required)
+        self.validates = plan.cls.validate is not Declaration.validate
+
+
+def _steps(plan: Plan) -> Steps:
+    if plan.steps is None:
+        plan.steps = Steps(plan)
+    return plan.steps
+
+
+def _maker(default: list[object] | dict[str, object]) -> Callable[[], object]:
+    from ._config import copied
+
+    return (lambda: copied(default)) if default else type(default)
 
 
 def _schema(plan: Plan) -> Schema:
@@ -133,31 +172,35 @@ class _Decoding:
 
     def made(self, cls: type[Declaration], decoded: Decoded, path: str = "") -> Declaration | None:
         """Make the object of a body, or None if a part of it is unusable."""
-        plan = cls._plan  # noqa: SLF001 - the package's own attribute
+        steps = _steps(cls._plan)  # noqa: SLF001 - the package's own attribute
         unusable = self.unusable
-        state: dict[str, object] = {
-            field.name: label.value for field, label in zip(plan.labels, decoded.labels, strict=False)
-        }
-        for field in plan.arguments:
-            state[field.name] = self._argument(field, decoded, path)
-        for field in plan.blocks:
-            state[field.name] = self._blocks(field, decoded, path)
-        for rule in plan.unique:
+        state = dict(steps.plan.defaults)
+        for name, make in steps.fresh:
+            state[name] = make()
+        for field, label in zip(steps.plan.labels, decoded.labels, strict=False):
+            state[field.name] = label.value
+        self._arguments(steps, decoded, path, state)
+        if decoded.blocks or steps.blocks:
+            self._blocks(steps, decoded, path, state)
+        for rule in steps.plan.unique:
             self._check_unique(rule, decoded)
         if self.unusable != unusable or self._is_reported(decoded):
             return None
         made = cls.__new__(cls)
         vars(made).update(state)
-        self._validate(made, decoded)
+        self._origins[id(made)] = (made, decoded)
+        if steps.validates:
+            self._validate(made, decoded)
         return made
 
     def _is_reported(self, decoded: Decoded) -> bool:
         """Tell whether HCL found a problem anywhere in a block."""
+        if not self._reported:
+            return False
         first = bisect_left(self._reported, decoded.range.start)
         return first < len(self._reported) and self._reported[first] < decoded.body.end
 
     def _validate(self, made: Declaration, decoded: Decoded) -> None:
-        self._origins[id(made)] = (made, decoded)
         v = Validation(self, made, decoded)
         try:
             made.validate(v)
@@ -170,40 +213,39 @@ class _Decoding:
         known = self._origins.get(id(block))
         return known[1] if known is not None else None
 
-    def _argument(self, field: Field, decoded: Decoded, path: str) -> object:
-        argument = decoded.arguments.get(field.hcl)
-        kind = field.kind
-        if argument is None or argument.value is None or kind is None:
-            return self._default(field)
-        if field.since or field.until:
-            self._check_versions(field, path + field.hcl, argument.name_range)
-        if field.gate:
-            self._check_gate(field.gate, path + field.hcl, argument)
-        return argument.value if kind.direct else kind.convert(argument.value, _ArgumentPlace(self, argument))
+    def _arguments(self, steps: Steps, decoded: Decoded, path: str, state: dict[str, object]) -> None:
+        given = decoded.arguments
+        for name, argument in given.items():
+            value: object = argument.value
+            if value is not None:
+                field = steps.arguments[name]
+                if field.since or field.until:
+                    self._check_versions(field, path + name, argument.name_range)
+                if field.gate:
+                    self._check_gate(field.gate, path + name, argument)
+                kind = field.kind
+                if kind is not None and not kind.direct:
+                    value = kind.convert(value, _ArgumentPlace(self, argument))
+                state[field.name] = value
+        for field in steps.rooted:
+            if (field.hcl not in given or given[field.hcl].value is None) and field.kind and field.default is not None:
+                state[field.name] = field.kind.convert(field.kind.plain(field.default), _DefaultPlace(self.base_dir))
+        for field in steps.required:
+            # What is not set HCL has reported. It takes null for a list or a map without elements.
+            if field.name not in state:
+                state[field.name] = {} if isinstance(field.kind, MapOf) else []
 
-    def _default(self, field: Field) -> object:
-        kind = field.kind
-        if field.required:
-            # Either the source does not set it, which HCL has reported, or it says null, which HCL takes for a list or
-            # a map without elements.
-            return [] if isinstance(kind, ListOf) else {} if isinstance(kind, MapOf) else None
-        if kind is not None and field.default is not None and _holds_paths(kind):
-            return kind.convert(kind.plain(field.default), _DefaultPlace(self.base_dir))
-        from ._config import copied
-
-        return copied(field.default) if isinstance(field.default, list | dict) else field.default
-
-    def _blocks(self, field: Field, decoded: Decoded, path: str) -> object:
-        block = field.block
-        assert block is not None
-        found = decoded.blocks_of(field.hcl)
-        if found and (field.since or field.until):
-            for each in found:
-                self._check_versions(field, path + field.hcl, each.range)
-        made = [self.made(block, each, f"{path}{field.hcl}.") for each in found]
-        if field.times is Times.ANY:
-            return made
-        return made[0] if len(made) == 1 else None
+    def _blocks(self, steps: Steps, decoded: Decoded, path: str, state: dict[str, object]) -> None:
+        made: dict[str, list[Declaration | None]] = {name: [] for name in steps.blocks}
+        for each in decoded.blocks:
+            field = steps.blocks[each.type]
+            if field.block is not None:
+                if field.since or field.until:
+                    self._check_versions(field, path + each.type, each.range)
+                made[each.type].append(self.made(field.block, each, f"{path}{each.type}."))
+        for name, field in steps.blocks.items():
+            blocks = made[name]
+            state[field.name] = blocks if field.times is Times.ANY else blocks[0] if blocks else None
 
     def _check_versions(self, field: Field, what: str, place: Range) -> None:
         try:
@@ -271,7 +313,7 @@ def _members(blocks: Iterable[Decoded], member: Field) -> Iterator[tuple[object,
                 yield argument.value, argument.subject
 
 
-def _holds_paths(kind: Kind) -> bool:
+def _holds_paths(kind: Kind | None) -> bool:
     while isinstance(kind, ListOf | MapOf):
         kind = kind.element
     return isinstance(kind, FilePath)
