@@ -60,6 +60,9 @@ _HALF_CLOSED_PATIENCE = 10.0
 # For a backend to accept, and for a client to take the few bytes of an error.
 _SHORT = 5.0
 
+# Hosts give a plugin 2 s to exit, and a thread that is stuck in a driver's code dies with the process anyway.
+_CLOSING = 0.5
+
 _LINE_LIMIT = 64 * 1024
 _HANGUP = select.POLLHUP | select.POLLERR | select.POLLNVAL
 _CLIENT_ENDED = getattr(select, "POLLRDHUP", 0)
@@ -108,7 +111,7 @@ class WireServer:
                 connection.abort()
         atexit.unregister(self._close_at_exit)
         self._wake()
-        deadline = time.monotonic() + 2
+        deadline = time.monotonic() + _CLOSING
         for thread in (self._watcher, *(connection.thread for connection in connections)):
             if thread is not threading.current_thread():
                 thread.join(max(0.0, deadline - time.monotonic()))

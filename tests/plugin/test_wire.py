@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, BinaryIO
 import pytest
 
 from doze_sdk.engine import CancelRegistry, CancelTarget, ErrorWriter, Preamble, ProxyFilter, ProxyOptions
-from doze_sdk.plugin import _wire, _wire_handoff
+from doze_sdk.plugin import _wire, _wire_handoff, launch
 from doze_sdk.plugin._wire import WireServer
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="counts descriptors in /proc")
 
 PATIENCE = 10.0
+ROOT = Path(__file__).parents[2]
 
 
 class Greeter(ProxyFilter):
@@ -130,10 +131,10 @@ class Backend:
 class Host:
     """The host's part of one hand-off."""
 
-    def __init__(self, server: WireServer, client: socket.socket, **header: object) -> None:
+    def __init__(self, server: WireServer | Path, client: socket.socket, **header: object) -> None:
         self.side = socket.socket(socket.AF_UNIX)
         self.side.settimeout(PATIENCE)
-        self.side.connect(os.fspath(server.address()))
+        self.side.connect(os.fspath(server if isinstance(server, Path) else server.address()))
         # Go's runtime keeps every socket non-blocking, and the flag travels with the description.
         os.set_blocking(client.fileno(), False)
         text = json.dumps({"require_tls": False, "local_unix": False, **header})
@@ -1187,3 +1188,29 @@ def test_many_clients_at_once_are_served(server: WireServer, backend: Backend) -
         assert host.line() == ""
         near.close()
         host.close()
+
+
+def test_a_plugin_process_serves_a_client_and_removes_its_folder_at_the_end(
+    folder: Path, client: tuple[socket.socket, socket.socket]
+) -> None:
+    near, far = client
+    command = [sys.executable, "-m", "tests.modules.everything"]
+    with (
+        launch(command, cwd=ROOT, env={"DOZE_HOME": str(folder)}) as plugin,
+        socket.create_server(os.fspath(folder / "s"), family=socket.AF_UNIX) as listener,
+    ):
+        address = plugin.wire_addr()
+        assert address is not None
+        host = Host(address, far)
+        assert host.line() == "boot"
+        host.say(f"backend {folder / 's'}")
+        assert host.line() == "splice"
+        engine, _ = listener.accept()
+        near.sendall(b"question")
+        assert engine.recv(100) == b"question"
+        engine.sendall(b"answer")
+        engine.close()
+        assert read_all(near) == b"answer"
+        assert host.line() == ""
+        host.close()
+    assert not address.parent.exists()
