@@ -227,7 +227,13 @@ class ErrorWriter(ABC):
 
     @abstractmethod
     def write_error(self, stream: BinaryIO, code: str, message: str) -> None:
-        """Write the protocol's error message to *stream*."""
+        """Write the protocol's error message to *stream*.
+
+        Args:
+            code: the SQLSTATE that the host uses for the case, whatever the protocol: ``57P03`` the engine did not
+                boot, ``08006`` its socket does not answer, ``XX000`` the filter itself failed.
+
+        """
 
 
 class Advertised(ABC):
