@@ -59,6 +59,7 @@ _HOME = {
     "Traversal": "._ast",
     "references": "._ast",
     "parse": "._parse",
+    "expression_with_diagnostics": "._parse",
     "parse_expression": "._parse",
     "parse_with_diagnostics": "._parse",
     "Context": "._evaluate",
