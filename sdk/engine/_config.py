@@ -238,6 +238,7 @@ class Config(Declaration):
     `Block`.
 
     Class arguments:
+        doc: what the block is, for its JSON Schema; a `Block` must have one.
         unique: what must differ, as ``"role.name"`` (a label or argument of a repeated block) or ``"extensions"`` (the
             elements of a list).
 

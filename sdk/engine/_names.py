@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 
-RESERVED_TYPES = frozenset("process use aws defaults tls modules variable locals output var local each count".split())
-"""Block keywords and variable roots that the host keeps for itself; no engine may have such a type."""
+RESERVED_TYPES = frozenset(
+    "process use aws defaults tls modules variable locals output var local each count projects cache".split()
+)
+"""What the host keeps for itself: block keywords, roots of variables, folders in its home. No engine may be called so."""
 
 CORE_ARGUMENTS = frozenset("count for_each depends_on enabled version listen port".split())
-"""Arguments of an engine's block that belong to the host: a module never sees them. Nested blocks may use the names."""
+"""Arguments of an engine's block that belong to the host: a module never sees them. Nested blocks may use them."""
 
 _TYPE = re.compile(r"[a-z][a-z0-9_]*", re.ASCII)
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import textwrap
+import unicodedata
 from datetime import timedelta
 from pathlib import Path
 from typing import Literal
 
 import pytest
+from hypothesis import given, strategies as st
 
 from doze_sdk.engine import (
     Block,
@@ -22,6 +24,7 @@ from doze_sdk.engine import (
     label,
     parse_duration,
 )
+from doze_sdk.engine._kinds import hcl_literal
 from doze_sdk.hcl import BlockNotFoundError, DecodeError, Diagnostic, HCLError, ParseError
 
 from .modules import Postgres, Role, Valkey
@@ -357,6 +360,54 @@ def test_an_element_that_repeats_is_refused_where_it_repeats() -> None:
     assert problems(Server, 'names = ["a", "b", "a"]') == [
         'doze.hcl:2,20-23: Duplicate element; "a" is in names already, at doze.hcl:2,10-13.'
     ]
+
+
+def test_a_rule_of_a_nested_block_holds_inside_each_block_of_its_own() -> None:
+    class Database(Block, doc="A database.", unique=("collection.name",)):
+        name: str = label()
+        collection: list[Collection]
+
+    class Ferret(Config):
+        database: list[Database]
+
+    body = """\
+        database "a" {
+          collection "x" {}
+        }
+        database "b" {
+          collection "x" {}
+          collection "x" {}
+        }
+    """
+    assert problems(Ferret, body) == [
+        'doze.hcl:7,14-17: Duplicate collection name; Another collection block has the name "x", at doze.hcl:6,14-17.'
+    ]
+
+
+# Defaults as documented
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"])))
+def test_any_text_as_documented_decodes_to_itself(text: str) -> None:
+    text = unicodedata.normalize("NFC", text)
+
+    class Texts(Config):
+        name: str = attr("x", doc="A text.")
+        table: dict[str, list[str]] = attr({}, doc="Texts.")
+
+    class Documented(Config):
+        name: str = attr("x", doc="A text.", show=text)
+        table: dict[str, list[str]] = attr({}, doc="Texts.", show={text: [text]})
+
+    body = "\n".join(f"{arg.name} = {arg.default or hcl_literal('')}" for arg in describe_args(Documented))
+
+    assert decode(Texts, body) == Texts(name=text, table={text: [text]})
+
+
+def test_every_documented_default_decodes_to_the_default() -> None:
+    body = "\n".join(f"{arg.name} = {arg.default}" for arg in describe_args(Server) if arg.default)
+
+    assert decode(Server, body) == decode(Server, "")
 
 
 # The hook
