@@ -10,7 +10,7 @@ RESERVED_TYPES = frozenset(
 """What the host keeps for itself: block keywords, roots of variables, folders in its home. No engine may be called so."""
 
 CORE_ARGUMENTS = frozenset("count for_each depends_on enabled version listen port".split())
-"""Arguments of an engine's block that belong to the host: a module never sees them. Nested blocks may use them."""
+"""The host's own arguments in an engine's block: a module never sees them. Nested blocks may use the names."""
 
 _TYPE = re.compile(r"[a-z][a-z0-9_]*", re.ASCII)
 
