@@ -7,7 +7,7 @@ import re
 RESERVED_TYPES = frozenset(
     "process use aws defaults tls modules variable locals output var local each count projects cache".split()
 )
-"""What the host keeps for itself: block keywords, roots of variables, folders in its home. No engine has such a name."""
+"""What the host keeps: block keywords, roots of variables, folders in its home. No engine has these names."""
 
 CORE_ARGUMENTS = frozenset("count for_each depends_on enabled version listen port".split())
 """The host's own arguments in an engine's block: a module never sees them. Nested blocks may use the names."""
