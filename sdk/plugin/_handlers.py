@@ -70,7 +70,8 @@ def _answers_without_a_driver(error: DriverError) -> dict[str, Answer]:
 
     harmless: dict[str, Answer] = {
         "Type": lambda _: pb.TypeResponse(),
-        "Capabilities": lambda _: pb.CapabilitiesResponse(),
+        # Else the host refuses a block without `version` before it asks for the decoding that brings the real error.
+        "Capabilities": lambda _: pb.CapabilitiesResponse(capabilities=["versionless"]),
         "ConnString": lambda _: pb.ConnStringResponse(),
         "Supervised": lambda _: pb.SupervisedResponse(),
         "Provisioned": provisioned,

@@ -91,14 +91,21 @@ def self_command(*arguments: str, package: str | None = None) -> tuple[str, tupl
 
     """
     if not _serving:
-        return sys.executable, ("-m", _package(package), *arguments)
+        return _as_module(_package(package), arguments)
     main = sys.modules["__main__"].__spec__
     if main is not None:
-        return sys.executable, ("-m", main.name.removesuffix(".__main__"), *arguments)
+        return _as_module(main.name.removesuffix(".__main__"), arguments)
     script = os.path.abspath(sys.argv[0])  # noqa: PTH100 - pathlib is not loaded here
     if os.access(script, os.X_OK):
         return script, arguments
     return sys.executable, (script, *arguments)
+
+
+def _as_module(name: str, arguments: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
+    command = (sys.executable, "-m", name, *arguments)
+    path = os.environ.get("PYTHONPATH")
+    # The host starts a plan's processes in its own environment, in which a launcher's PYTHONPATH is not set.
+    return ("/usr/bin/env", (f"PYTHONPATH={path}", *command)) if path else (command[0], command[1:])
 
 
 def _package(package: str | None) -> str:
