@@ -56,12 +56,13 @@ if TYPE_CHECKING:
     from ._listener import Address as Address
     from ._plugin import Plugin as Plugin
     from ._reattach import ReattachConfig as ReattachConfig, reattach as reattach
+    from ._reflection import add_reflection as add_reflection
     from ._runner import ProcessRunner as ProcessRunner, Runner as Runner
     from ._secure import SecureConfig as SecureConfig
     from ._serve import serve as serve
     from ._serve_test import ServedPlugin as ServedPlugin, serve_test as serve_test
-    from ._tls import TLSContexts as TLSContexts
     from ._supervisor import Supervisor as Supervisor
+    from ._tls import TLSContexts as TLSContexts
 
 _HOME = {
     "Accepted": "_broker",
@@ -95,6 +96,7 @@ _HOME = {
     "TLSContexts": "_tls",
     "TransportError": "_errors",
     "UnsupportedPluginError": "_errors",
+    "add_reflection": "_reflection",
     "launch": "_launch",
     "parse_log_line": "_hclog",
     "reattach": "_reattach",

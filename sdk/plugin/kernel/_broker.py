@@ -295,8 +295,8 @@ class Broker:
     def _check_role(self, role: str, action: str) -> None:
         if self._wiring.lacks == role:
             raise BrokerError(
-                f"cannot {action}: static TLS was given for the first connection alone; give tls=TLSContexts(server=..., "
-                "client=...) on this side"
+                f"cannot {action}: static TLS was given for the first connection alone; give "
+                "tls=TLSContexts(server=..., client=...) on this side"
             )
 
     def _forget(self, service_id: int) -> None:

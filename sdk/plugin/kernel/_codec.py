@@ -51,34 +51,34 @@ def decode_empty(_data: bytes) -> bytes:
 
 
 def encode_conn_info(info: ConnInfo) -> bytes:
-    data = _number(1, info.service_id) + _text(2, info.network) + _text(3, info.address)
+    data = number_field(1, info.service_id) + text_field(2, info.network) + text_field(3, info.address)
     if info.knock is not None:
-        knock = _number(1, info.knock.knock) + _number(2, info.knock.ack) + _text(3, info.knock.error)
-        data += _length_delimited(4, knock)
+        knock = number_field(1, info.knock.knock) + number_field(2, info.knock.ack) + text_field(3, info.knock.error)
+        data += bytes_field(4, knock)
     return data
 
 
 def decode_conn_info(data: bytes) -> ConnInfo:
     info = ConnInfo(0)
-    for field, value in _fields(data):
+    for field, value in fields(data):
         if field == 1 and isinstance(value, int):
             info = info._replace(service_id=value & 0xFFFFFFFF)
         elif field == 2 and isinstance(value, bytes):
-            info = info._replace(network=_decode_text(value))
+            info = info._replace(network=decode_text(value))
         elif field == 3 and isinstance(value, bytes):
-            info = info._replace(address=_decode_text(value))
+            info = info._replace(address=decode_text(value))
         elif field == 4 and isinstance(value, bytes):
             info = info._replace(knock=_decode_knock(value))
     return info
 
 
 def encode_stdio_data(item: StdioData) -> bytes:
-    return _number(1, item.channel) + _length_delimited(2, item.data)
+    return number_field(1, item.channel) + bytes_field(2, item.data)
 
 
 def decode_stdio_data(data: bytes) -> StdioData:
     channel, payload = 0, b""
-    for field, value in _fields(data):
+    for field, value in fields(data):
         if field == 1 and isinstance(value, int):
             channel = value
         elif field == 2 and isinstance(value, bytes):
@@ -87,34 +87,34 @@ def decode_stdio_data(data: bytes) -> StdioData:
 
 
 def encode_health_request(service: str) -> bytes:
-    return _text(1, service)
+    return text_field(1, service)
 
 
 def decode_health_request(data: bytes) -> str:
-    return next((_decode_text(value) for field, value in _fields(data) if field == 1 and isinstance(value, bytes)), "")
+    return next((decode_text(value) for field, value in fields(data) if field == 1 and isinstance(value, bytes)), "")
 
 
 def encode_health_response(status: int) -> bytes:
-    return _number(1, status)
+    return number_field(1, status)
 
 
 def decode_health_response(data: bytes) -> int:
-    return next((value for field, value in _fields(data) if field == 1 and isinstance(value, int)), 0)
+    return next((value for field, value in fields(data) if field == 1 and isinstance(value, int)), 0)
 
 
 def _decode_knock(data: bytes) -> Knock:
     knock = Knock()
-    for field, value in _fields(data):
+    for field, value in fields(data):
         if field == 1 and isinstance(value, int):
             knock = knock._replace(knock=bool(value))
         elif field == 2 and isinstance(value, int):
             knock = knock._replace(ack=bool(value))
         elif field == 3 and isinstance(value, bytes):
-            knock = knock._replace(error=_decode_text(value))
+            knock = knock._replace(error=decode_text(value))
     return knock
 
 
-def _decode_text(value: bytes) -> str:
+def decode_text(value: bytes) -> str:
     try:
         return value.decode()
     except UnicodeDecodeError as error:
@@ -130,16 +130,16 @@ def _varint(number: int) -> bytes:
     return bytes(out)
 
 
-def _number(field: int, number: int) -> bytes:
+def number_field(field: int, number: int) -> bytes:
     return _varint(field << 3 | _VARINT) + _varint(number) if number else b""
 
 
-def _length_delimited(field: int, value: bytes) -> bytes:
+def bytes_field(field: int, value: bytes) -> bytes:
     return _varint(field << 3 | _BYTES) + _varint(len(value)) + value
 
 
-def _text(field: int, text: str) -> bytes:
-    return _length_delimited(field, text.encode()) if text else b""
+def text_field(field: int, text: str) -> bytes:
+    return bytes_field(field, text.encode()) if text else b""
 
 
 def _read_varint(data: bytes, at: int) -> tuple[int, int]:
@@ -155,8 +155,8 @@ def _read_varint(data: bytes, at: int) -> tuple[int, int]:
     raise MalformedMessageError("a number has more than ten bytes")
 
 
-def _fields(data: bytes) -> list[tuple[int, int | bytes]]:
-    fields: list[tuple[int, int | bytes]] = []
+def fields(data: bytes) -> list[tuple[int, int | bytes]]:
+    found: list[tuple[int, int | bytes]] = []
     at = 0
     while at < len(data):
         tag, at = _read_varint(data, at)
@@ -175,5 +175,5 @@ def _fields(data: bytes) -> list[tuple[int, int | bytes]]:
                 raise MalformedMessageError(f"wire type {kind} is not used by these messages")
         if at > len(data):
             raise MalformedMessageError("the message ends inside a field")
-        fields.append((tag >> 3, value))
-    return fields
+        found.append((tag >> 3, value))
+    return found

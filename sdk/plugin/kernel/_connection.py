@@ -7,7 +7,6 @@ from ._wiring import DirectWiring, RelayWiring, SessionWiring
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
     from ssl import SSLContext
 
     import grpc

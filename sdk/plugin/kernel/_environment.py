@@ -1,4 +1,4 @@
-"""The environment variables by which a go-plugin host talks to a plugin. Nothing else in the kernel reads the environment."""
+"""The environment variables by which a go-plugin host talks to a plugin; no other module reads the environment."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ MAX_PORT: Final = "PLUGIN_MAX_PORT"
 """Last port that a plugin on TCP may take. With both at 0 the system chooses."""
 
 PROTOCOL_VERSIONS: Final = "PLUGIN_PROTOCOL_VERSIONS"
-"""Versions of the contract that the host speaks, separated by commas, in any order. Hosts of before 2018 do not set it."""
+"""Versions of the contract that the host speaks, separated by commas, in any order. Old hosts do not set it."""
 
 MULTIPLEX: Final = "PLUGIN_MULTIPLEX_GRPC"
-"""A boolean in Go's spelling: brokered connections go through the first one. Even ``false`` adds a field to the answer."""
+"""A boolean in Go's spelling: brokered connections go through the first one. Even ``false`` is answered, in a field."""
 
 CLIENT_CERTIFICATE: Final = "PLUGIN_CLIENT_CERT"
-"""The host's certificate (PEM) under AutoMTLS. A plugin that answers with a certificate unasked makes a Go host panic."""
+"""The host's certificate (PEM) under AutoMTLS. A Go host panics at a certificate that it has not asked for."""
 
 SOCKET_FOLDER: Final = "PLUGIN_UNIX_SOCKET_DIR"
 """Folder for every unix socket of the plugin, brokered ones included."""
@@ -93,7 +93,7 @@ class HostVariables:
 
 
 def inherited() -> dict[str, str]:
-    """This process's variables, without those by which a host of its own has talked to it."""
+    """Return the variables of this process, without those by which a host of its own has talked to it."""
     return {name: value for name, value in os.environ.items() if name not in HOST_VARIABLES}
 
 

@@ -64,7 +64,7 @@ def check_cookie(handshake: Handshake, environ: Mapping[str, str]) -> None:
 
 
 def _refuse(text: bytes) -> None:
-    try:
+    try:  # noqa: SIM105  (contextlib is not loaded here)
         os.write(2, text)
     except OSError:
         pass  # stderr is closed: the exit code has to say it all

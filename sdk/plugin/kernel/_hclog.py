@@ -51,7 +51,7 @@ _LONGEST = 1000  # items of one list or dictionary
 
 
 class HclogHandler(logging.Handler):
-    """Writes records as hclog lines. Further fields come from ``extra``; an exception becomes ``error`` and ``traceback``.
+    """Writes records as hclog lines, with ``extra`` as further fields, and exceptions as ``error`` and ``traceback``.
 
     Parameters
     ----------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 from typing import NamedTuple, Protocol
@@ -65,7 +66,7 @@ class SocketFolder:
         self._sockets: set[str] = set()
         if self._own and self._gid is not None:
             os.chown(self.path, -1, self._gid)
-            os.chmod(self.path, 0o710)  # noqa: PTH101  (pathlib is not loaded here)
+            os.chmod(self.path, 0o710)  # noqa: PTH101, S103  (the group must get at the sockets; pathlib is not loaded)
 
     def bind(self, add_port: Callable[[str], object]) -> Address:
         address = Address("unix", self._new_path())
@@ -243,7 +244,5 @@ def _group_id(group: str) -> int | None:
 
 
 def _remove(path: str) -> None:
-    try:
+    with contextlib.suppress(OSError):  # gone already
         os.unlink(path)  # noqa: PTH108
-    except OSError:
-        pass  # gone already

@@ -1,4 +1,4 @@
-"""Connecting to a plugin that runs already: one that another host has launched, or one that a debugger or a test serves."""
+"""Connecting to a plugin that runs already: launched by another host, or served by a debugger or a test."""
 
 from __future__ import annotations
 
@@ -21,7 +21,6 @@ from ._plugin import Plugin
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-
     from ssl import SSLContext
 
     from ._tls import TLSContexts
@@ -78,8 +77,8 @@ class ReattachConfig:
 
     @staticmethod
     def to_terraform(providers: Mapping[str, ReattachConfig]) -> str:
-        """Return the value for ``TF_REATTACH_PROVIDERS``, from provider addresses such as ``example.org/acme/thing``."""
-        return json.dumps({provider: config._entry() for provider, config in providers.items()})
+        """Return the value for ``TF_REATTACH_PROVIDERS``; addresses are such as ``example.org/acme/thing``."""
+        return json.dumps({provider: config._entry() for provider, config in providers.items()})  # noqa: SLF001  (its own class)
 
     @classmethod
     def _from_entry(cls, entry: object) -> ReattachConfig:
@@ -118,7 +117,7 @@ def reattach(
     on_stderr: Callable[[bytes], object] | None = None,
     options: Sequence[tuple[str, object]] = (),
 ) -> Plugin:
-    """Connect to a running plugin. `Plugin.kill` ends it, unless it serves in test mode; the end of this process does not.
+    """Connect to a running plugin. `Plugin.kill` ends it, unless it serves in test mode; the end of the host does not.
 
     Parameters
     ----------

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Runner(Protocol):
-    """Starts one plugin somewhere and ends it, for example in a container. `ProcessRunner` is the one for child processes.
+    """Starts one plugin somewhere and ends it, for example in a container. `ProcessRunner` starts child processes.
 
     Each method but `start` may be called from any thread. An exception of `start` or `wait` should be a `PluginError`.
     """
@@ -100,7 +100,7 @@ class ProcessRunner:
     def pid(self) -> int | None:
         return None if self._process is None else self._process.pid
 
-    def start(self, environment: Mapping[str, str], socket_folder: str) -> tuple[int, int]:
+    def start(self, environment: Mapping[str, str], socket_folder: str) -> tuple[int, int]:  # noqa: ARG002  (a child finds it in its environment)
         readers, writers = zip(os.pipe(), os.pipe(), strict=True)
         try:
             self._process = subprocess.Popen(

@@ -22,9 +22,9 @@ _INTERPRETERS: Final = ("python", "pypy")
 class SecureConfig:
     """The checksum that a plugin's files must have, go-plugin's SecureConfig.
 
-    The files are the program itself and, where the program is followed by the name of a file, that file: a script, a zipapp
-    or a PEX. They are hashed one after the other. What a script imports is not checked, so ship a plugin that has to be
-    secure as one file.
+    The files are the program itself and, where the program is followed by the name of a file, that file: a script, a
+    zipapp or a PEX. They are hashed one after the other. What a script imports is not checked, so ship a plugin that
+    has to be secure as one file.
 
     Parameters
     ----------
@@ -82,8 +82,8 @@ def _files(command: Sequence[str | os.PathLike[str]]) -> list[str]:
         return [path, argument]
     if os.path.basename(path).startswith(_INTERPRETERS):  # noqa: PTH119
         raise ChecksumError(
-            f"cannot check the plugin's files: {path!r} runs code that is in no file named by the command; ship the plugin "
-            "as one file (a zipapp or PEX) and name it right after the interpreter"
+            f"cannot check the plugin's files: {path!r} runs code that is in no file named by the command; ship the "
+            "plugin as one file (a zipapp or PEX) and name it right after the interpreter"
         )
     return [path]
 

@@ -70,8 +70,8 @@ def serve_test(
 ) -> ServedPlugin:
     """Serve the lowest of `versions` from this process, in go-plugin's test mode, and return at once.
 
-    There is no magic cookie, no handshake line, and no change to the process: signals, logging, stdout and stderr stay as
-    they are. The parameters are those of `serve`. For a Terraform provider under a debugger::
+    There is no magic cookie, no handshake line, and no change to the process: signals, logging, stdout and stderr stay
+    as they are. The parameters are those of `serve`. For a Terraform provider under a debugger::
 
         with kernel.serve_test(versions={6: register}) as plugin:
             config = kernel.ReattachConfig.to_terraform({"example.org/acme/thing": plugin.reattach_config()})

@@ -56,16 +56,16 @@ class Services(grpc.Server):
     def add_insecure_port(self, address: str) -> NoReturn:
         raise self._refusal(f"listen on {address!r}")
 
-    def add_secure_port(self, address: str, server_credentials: grpc.ServerCredentials) -> NoReturn:
+    def add_secure_port(self, address: str, server_credentials: grpc.ServerCredentials) -> NoReturn:  # noqa: ARG002  (as gRPC has it)
         raise self._refusal(f"listen on {address!r}")
 
     def start(self) -> NoReturn:
         raise self._refusal("start")
 
-    def stop(self, grace: float | None) -> NoReturn:
+    def stop(self, grace: float | None) -> NoReturn:  # noqa: ARG002  (as gRPC has it)
         raise self._refusal("stop")
 
-    def wait_for_termination(self, timeout: float | None = None) -> NoReturn:
+    def wait_for_termination(self, timeout: float | None = None) -> NoReturn:  # noqa: ARG002  (as gRPC has it)
         raise self._refusal("wait")
 
     @staticmethod

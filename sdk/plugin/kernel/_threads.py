@@ -40,7 +40,8 @@ class DaemonPool(Executor):
                 threading.Thread(target=self._work, name="grpc-handler", daemon=True).start()
         return future
 
-    def shutdown(self, wait: bool = False, *, cancel_futures: bool = False) -> None:
+    def shutdown(self, wait: bool = False, *, cancel_futures: bool = False) -> None:  # noqa: ARG002  (as its base class)
+        """Take no more calls. Those in progress are not waited for."""
         with self._lock:
             if self._closed:
                 return

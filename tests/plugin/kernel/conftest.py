@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import threading
@@ -23,9 +24,8 @@ PATIENCE = 10.0
 @pytest.fixture(autouse=True, scope="session")
 def grpc_is_warm() -> None:
     """Let gRPC open the descriptors that it keeps for good, before any are counted."""
-    with grpc.insecure_channel("unix:/nonexistent") as channel:
-        with pytest.raises(grpc.RpcError):
-            channel.unary_unary("/a/b")(b"", timeout=PATIENCE)
+    with grpc.insecure_channel("unix:/nonexistent") as channel, pytest.raises(grpc.RpcError):
+        channel.unary_unary("/a/b")(b"", timeout=PATIENCE)
 
 
 @pytest.fixture(autouse=True)
@@ -67,7 +67,11 @@ def open_descriptors(pid: int | str = "self") -> set[str]:
 
 def children() -> set[int]:
     """Process ids of this process's children, the dead ones that nobody has waited for included."""
-    return {int(pid) for task in Path("/proc/self/task").iterdir() for pid in (task / "children").read_text().split()}
+    found: set[int] = set()
+    for task in Path("/proc/self/task").iterdir():
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # the thread has just ended
+            found.update(map(int, (task / "children").read_text().split()))
+    return found
 
 
 def alive(pid: int) -> bool:

@@ -5,14 +5,18 @@ from __future__ import annotations
 import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
-import grpc
 import pytest
 
 from doze_sdk.plugin import kernel
 from doze_sdk.plugin.kernel._codec import ConnInfo, Knock
 from tests.plugin.kernel import echo_plugin
 from tests.plugin.kernel.conftest import ECHO, PATIENCE, Caller, Launch
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import grpc
 
 MODES = [{}, {"auto_mtls": True}, {"multiplex": True}, {"auto_mtls": True, "multiplex": True}]
 in_every_mode = pytest.mark.parametrize("mode", MODES, ids=["plain", "mtls", "mux", "both"])
@@ -209,9 +213,9 @@ def test_dialling_and_closing_leaves_nothing_behind(start: Launch) -> None:
     for _ in range(20):
         with call.plugin.broker.dial(identity) as channel:
             ask(channel)
-    before = set(os.listdir("/proc/self/fd"))
+    before = len(list(Path("/proc/self/fd").iterdir()))
     for _ in range(50):
         with call.plugin.broker.dial(identity) as channel:
             ask(channel)
 
-    assert len(os.listdir("/proc/self/fd")) <= len(before) + 4
+    assert len(list(Path("/proc/self/fd").iterdir())) <= before + 4

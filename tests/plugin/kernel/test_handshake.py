@@ -5,12 +5,16 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from doze_sdk.plugin import kernel
 from tests.plugin.kernel.conftest import ECHO, PATIENCE, plugin_environment
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 BY_HAND = """\
 This binary is a plugin. These are not meant to be executed directly.
@@ -133,9 +137,9 @@ def test_a_module_that_prints_while_it_is_registered_does_not_break_the_handshak
 
 
 def test_a_registration_given_by_its_place_is_imported_after_the_cookie(
-    script: Callable[[str], list[str]], tmp_path: object
+    script: Callable[[str], list[str]], tmp_path: Path
 ) -> None:
-    (tmp_path / "lazy_contract.py").write_text("def register(server, broker): pass\n")  # type: ignore[operator]
+    (tmp_path / "lazy_contract.py").write_text("def register(server, broker): pass\n")
     command = script(
         "from doze_sdk.plugin import kernel\n"
         "kernel.serve(kernel.Handshake(cookie_key='K', cookie_value='v'), versions={1: 'lazy_contract:register'})"
@@ -145,11 +149,11 @@ def test_a_registration_given_by_its_place_is_imported_after_the_cookie(
         plugin.ping()
 
 
-def test_the_sockets_folder_that_the_host_names_is_used_and_left_empty(short_dir: object) -> None:
-    folder = os.fspath(short_dir)  # type: ignore[call-overload]
+def test_the_sockets_folder_that_the_host_names_is_used_and_left_empty(short_dir: Path) -> None:
+    folder = str(short_dir)
 
     assert first_line(PLUGIN_UNIX_SOCKET_DIR=folder).split("|")[3].startswith(f"{folder}/plugin")
-    assert os.listdir(folder) == []
+    assert list(short_dir.iterdir()) == []
 
 
 def test_the_group_that_the_host_names_may_connect() -> None:
@@ -159,7 +163,7 @@ def test_the_group_that_the_host_names_may_connect() -> None:
     ) as process:
         assert process.stdout is not None
         path = process.stdout.readline().split("|")[3]
-        status = os.stat(path)
+        status = Path(path).stat()
         process.terminate()
 
     assert (status.st_gid, oct(status.st_mode & 0o777)) == (os.getgid(), "0o660")
@@ -169,7 +173,7 @@ def test_nobody_else_may_connect_unless_the_host_names_a_group() -> None:
     with subprocess.Popen(ECHO, env=plugin_environment(), stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         path = process.stdout.readline().split("|")[3]
-        socket, folder = os.stat(path), os.stat(os.path.dirname(path))
+        socket, folder = Path(path).stat(), Path(path).parent.stat()
         process.terminate()
 
     assert (oct(socket.st_mode & 0o777), oct(folder.st_mode & 0o777)) == ("0o700", "0o700")

@@ -8,15 +8,17 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from doze_sdk.plugin import kernel
 from doze_sdk.plugin.kernel._hclog import LINE_LIMIT, encode_record
 from tests.plugin.kernel.conftest import PATIENCE
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
 
@@ -29,6 +31,8 @@ class Unprintable:
 
 
 class Text(str):
+    __slots__ = ()
+
     def __str__(self) -> str:
         raise RuntimeError("not me")
 

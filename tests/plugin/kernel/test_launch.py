@@ -1,4 +1,4 @@
-"""What a host does about every plugin that cannot be used: a typed error with a sentence, in time, and nothing is left."""
+"""What a host does about a plugin that cannot be used: a typed error with a sentence, in time, and nothing is left."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import logging
 import os
 import signal
 from collections.abc import Callable
-from pathlib import Path
 
 import grpc
 import pytest
@@ -15,6 +14,10 @@ import pytest
 from doze_sdk.plugin import kernel
 from tests.plugin.kernel import echo_plugin
 from tests.plugin.kernel.conftest import ECHO, Launch, alive, until
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 Script = Callable[[str], list[str]]
 

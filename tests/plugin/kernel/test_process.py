@@ -60,7 +60,8 @@ def test_an_interrupt_is_left_to_the_host(start: Launch) -> None:
 
 
 def test_an_interrupt_is_not_ignored_by_what_the_plugin_starts(start: Launch) -> None:
-    code = "import subprocess\nprocess = subprocess.Popen(['sleep', '60'])\nprocess.send_signal(2)\nanswer = process.wait(10)"
+    code = "import subprocess\nprocess = subprocess.Popen(['sleep', '60'])\nprocess.send_signal(2)\n"
+    code += "answer = process.wait(10)"
 
     assert start().run(code) == "-2"
 
@@ -323,4 +324,4 @@ def test_a_started_plugin_does_not_read_the_hosts_stdin(script: Script) -> None:
 def test_python_is_told_apart_from_the_plugin_by_its_own_name(start: Launch) -> None:
     plugin = start().plugin
 
-    assert repr(plugin) == f"<Plugin {os.path.basename(sys.executable)!r} ({plugin.pid}) version 1, running>"
+    assert repr(plugin) == f"<Plugin {Path(sys.executable).name!r} ({plugin.pid}) version 1, running>"
