@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
 import shutil
 import subprocess
@@ -13,7 +15,7 @@ from typing import TYPE_CHECKING
 from ._errors import TemplateError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 
 def ensure_template_dir(path: Path, ready: Callable[[Path], bool], init: Callable[[Path], None]) -> None:
@@ -34,20 +36,35 @@ def ensure_template_dir(path: Path, ready: Callable[[Path], bool], init: Callabl
         init(scratch)
         if not ready(scratch):
             raise TemplateError(f"installing template: {path} was initialised and is not complete")
-        if not ready(path):
-            _install(scratch, path, ready)
+        with _locked(path.parent):
+            if not ready(path):
+                _install(scratch, path)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def _install(scratch: Path, path: Path, ready: Callable[[Path], bool]) -> None:
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Keep other processes from installing there: without it one could remove what another has just made.
+
+    Where the file system has no locks, the block runs without one.
+    """
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        with contextlib.suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _install(scratch: Path, path: Path) -> None:
     try:
         if path.exists():
             shutil.rmtree(path)
         scratch.rename(path)
     except OSError as error:
-        if not ready(path):
-            raise TemplateError(f"installing template: cannot rename {scratch} to {path}: {error.strerror}") from error
+        raise TemplateError(f"installing template: cannot rename {scratch} to {path}: {error.strerror}") from error
 
 
 def clone_template_dir(template_dir: Path, dest_dir: Path) -> None:

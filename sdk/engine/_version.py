@@ -6,8 +6,9 @@ import re
 
 from ._errors import VersionError
 
-# What Go's strconv.Atoi takes: an optional sign and ASCII digits.
-_ATOI = re.compile(r"[+-]?[0-9]+", re.ASCII)
+# What Go's strconv.Atoi takes: an optional sign and ASCII digits, up to 64 bits.
+_ATOI = re.compile(r"[+-]?0*[0-9]{1,19}", re.ASCII)
+_INT64 = range(-(2**63), 2**63)
 
 BUILTIN = "builtin"
 """The version that the host sends for an engine without versions (`Versionless`)."""
@@ -34,8 +35,12 @@ class Version(str):
 
     @property
     def major_number(self) -> int | None:
-        """The major as a number, or None when it is not one (``builtin``, the empty text)."""
-        return int(self.major) if _ATOI.fullmatch(self.major) else None
+        """The major as a number, or None when it is not one of 64 bits (``builtin``, the empty text)."""
+        if not _ATOI.fullmatch(self.major):
+            return None
+        sign, digits = self.major[0] if self.major[0] in "+-" else "", self.major.lstrip("+-").lstrip("0")
+        number = int(f"{sign}{digits or 0}")
+        return number if number in _INT64 else None
 
 
 def exact_dots(dots: int) -> ExactDots:
