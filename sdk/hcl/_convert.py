@@ -242,7 +242,7 @@ def constraint_name(type_: Type) -> str:
 
 
 def _required(given: Type, wanted: Type) -> str:
-    return f"{constraint_name(wanted)} required, but have {given.name}"
+    return f"{wanted.name} required, but have {given.name}"
 
 
 def _collection_mismatch(given: Collection, wanted: Collection) -> str | None:

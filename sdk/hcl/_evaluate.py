@@ -793,7 +793,7 @@ def _checked_call(
 def _run(
     expression: Call, function: Function, arguments: list[Expression], values: list[Value], scope: _Scope
 ) -> Value:
-    from ._functions import ArgumentError, FunctionError
+    from ._function_errors import ArgumentError, FunctionError
 
     whole = expression.range
     try:

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from typing import NoReturn, cast
 
 from ._diagnostics import VariablesError
+from ._function_errors import FunctionError
 from ._number import Fraction, Infinity, Number, format_number, int_of, number_literal
-from ._text import normalize
+from ._text import normalize, quote
 from ._values import Null, SetValue, Unknown, Value
 
 
@@ -56,6 +57,45 @@ def _refuse(text: str) -> NoReturn:
 
 
 _DECODER = json.JSONDecoder(parse_int=_number, parse_float=_number, parse_constant=_refuse)
+
+
+def decode_json(text: str) -> Value:
+    """The host's `jsondecode`."""
+    duplicates: list[str] = []
+
+    def members(pairs: list[tuple[str, object]]) -> dict[str, object]:
+        result: dict[str, object] = {}
+        for key, member in pairs:
+            if key in result:
+                duplicates.append(key)
+            result[key] = member
+        return result
+
+    decoder = json.JSONDecoder(
+        parse_int=_number, parse_float=_number, parse_constant=_refuse, object_pairs_hook=members
+    )
+    stripped = text.strip(" \t\r\n")
+    if not stripped:
+        raise FunctionError("EOF")
+    try:
+        loaded, end = decoder.raw_decode(stripped)
+        value = _value(loaded)
+    except (ValueError, RecursionError) as error:
+        raise FunctionError(_go_words(stripped, error)) from None
+    if stripped[end:].strip(" \t\r\n"):
+        raise FunctionError("extraneous data after JSON object")
+    if duplicates:
+        raise FunctionError(f"duplicate {quote(duplicates[0])} property in JSON object")
+    return value
+
+
+def _go_words(text: str, error: Exception) -> str:
+    if isinstance(error, json.JSONDecodeError):
+        if error.pos >= len(text):
+            return "unexpected end of JSON input"
+        if "Expecting value" in error.msg:
+            return f"invalid character '{text[error.pos]}' looking for beginning of value"
+    return str(error)
 
 
 def to_json(value: Value) -> str:
