@@ -202,8 +202,10 @@ class Ready:
     retries: int = 0
 
     def __post_init__(self) -> None:
-        if not self.retries and self.interval:
-            object.__setattr__(self, "retries", -(timedelta(seconds=-30) // self.interval))
+        if not self.retries:
+            # Without an interval the host takes 1 s.
+            interval = self.interval if self.interval > timedelta(0) else timedelta(seconds=1)
+            object.__setattr__(self, "retries", -(timedelta(seconds=-30) // interval))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

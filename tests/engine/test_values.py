@@ -1,0 +1,150 @@
+import dataclasses
+from datetime import timedelta
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from doze_sdk.engine import (
+    NO_DATA_DIR,
+    NO_SOCKET_DIR,
+    Action,
+    ConnString,
+    Dep,
+    Endpoint,
+    Instance,
+    Object,
+    Pin,
+    Platform,
+    Ready,
+    Resource,
+    RestartSpec,
+    SpawnPlan,
+    SpawnSpec,
+    Toolchain,
+    ToolchainError,
+    Version,
+)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        Instance(name="a", type="x", spec=None),
+        Endpoint(),
+        Dep(name="a", engine="x"),
+        ConnString(),
+        Platform(os="linux", arch="amd64", triple="x86_64-unknown-linux-gnu"),
+        Toolchain(engine="x"),
+        Ready(kind="tcp", target="x"),
+        SpawnSpec(name="a", bin="b"),
+        SpawnPlan(()),
+        Pin(resolved="1"),
+        RestartSpec(),
+        Object(kind="a", name="b"),
+        Resource(kind="a", name="b"),
+        Action(id="a", label="b"),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_a_value_cannot_be_changed_and_has_no_room_for_more(value: object) -> None:
+    name = dataclasses.fields(value)[0].name  # type: ignore[arg-type]
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        setattr(value, name, "changed")
+    assert not hasattr(value, "__dict__")
+
+
+@pytest.mark.parametrize("folder", [NO_DATA_DIR, NO_SOCKET_DIR])
+def test_a_folder_that_is_not_known_cannot_be_touched(folder: Path) -> None:
+    with pytest.raises(NotADirectoryError):
+        (folder / "x").write_text("x")
+    with pytest.raises(OSError, match=r"Not a directory|File exists"):
+        folder.mkdir(parents=True)
+    assert not folder.exists()
+
+
+def test_an_instance_that_is_only_decoded_has_no_folders() -> None:
+    instance = Instance(name="a", type="x", spec=None)
+    assert (instance.data_dir, instance.socket_dir) == (NO_DATA_DIR, NO_SOCKET_DIR)
+    assert (instance.version, instance.port, instance.deps) == ("builtin", 0, {})
+    assert isinstance(instance.version, Version)
+
+
+@pytest.mark.parametrize(
+    ("address", "port"),
+    [
+        ("127.0.0.1:5432", 5432),
+        ("app.stack.doze:80", 80),
+        ("[::1]:6379", 6379),
+        ("", None),
+        ("localhost", None),
+        ("a:", None),
+        ("a:b", None),
+        ("a:\u0661", None),
+        ("a:-1", None),
+    ],
+)
+def test_the_port_of_an_endpoint_is_behind_the_last_colon(address: str, port: int | None) -> None:
+    assert Endpoint(tcp_addr=address).port == port
+
+
+def test_a_tool_is_found_in_the_table_of_tools_first() -> None:
+    toolchain = Toolchain(engine="x", bin_dir=Path("/opt/bin"), tools={"ctl": Path("/elsewhere/ctl")})
+    assert toolchain.path("ctl") == Path("/elsewhere/ctl")
+    assert toolchain.path("server") == Path("/opt/bin/server")
+
+
+def test_a_toolchain_without_folder_names_the_tool_that_it_lacks() -> None:
+    with pytest.raises(ToolchainError, match=r"the toolchain x 1\.2 has no folder of executables to find 'ctl' in"):
+        Toolchain(engine="x", full="1.2").path("ctl")
+
+
+@pytest.mark.parametrize(
+    ("system", "machine", "platform"),
+    [
+        ("Linux", "x86_64", ("linux", "amd64", "x86_64-unknown-linux-gnu")),
+        ("Linux", "aarch64", ("linux", "arm64", "aarch64-unknown-linux-gnu")),
+        ("Darwin", "arm64", ("darwin", "arm64", "aarch64-apple-darwin")),
+    ],
+)
+def test_the_host_platform_has_gos_names_and_a_triple(
+    monkeypatch: pytest.MonkeyPatch, system: str, machine: str, platform: tuple[str, str, str]
+) -> None:
+    monkeypatch.setattr("os.uname", lambda: SimpleNamespace(sysname=system, machine=machine))
+    host = Platform.host()
+    assert (host.os, host.arch, host.triple) == platform
+
+
+def test_a_machine_without_a_triple_is_an_error_that_lists_those_with_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.uname", lambda: SimpleNamespace(sysname="Linux", machine="riscv64"))
+    with pytest.raises(ToolchainError, match=r"doze does not run on Linux riscv64; known: x86_64-unknown-linux-gnu, "):
+        Platform.host()
+
+
+def test_readiness_is_probed_often_for_thirty_seconds() -> None:
+    ready = Ready(kind="socket", target="/s")
+    assert ready.interval == timedelta(milliseconds=50)
+    assert ready.interval * ready.retries == timedelta(seconds=30)
+
+
+@pytest.mark.parametrize(
+    ("interval", "retries"),
+    [
+        (timedelta(milliseconds=20), 1500),
+        (timedelta(seconds=7), 5),
+        (timedelta(minutes=1), 1),
+        (timedelta(0), 30),
+        (timedelta(seconds=-1), 30),
+    ],
+)
+def test_the_number_of_probes_follows_from_the_interval(interval: timedelta, retries: int) -> None:
+    assert Ready(kind="tcp", target="x", interval=interval).retries == retries
+
+
+def test_a_given_number_of_probes_stays() -> None:
+    assert Ready(kind="tcp", target="x", retries=3).retries == 3
+
+
+def test_a_plan_of_one_process() -> None:
+    spec = SpawnSpec(name="server", bin="/bin/x")
+    assert SpawnPlan.single(spec).specs == (spec,)
