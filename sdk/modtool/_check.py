@@ -7,7 +7,6 @@ from pathlib import Path
 
 import click
 
-from ..enginetest import violations
 from ._errors import ModtoolError
 from ._module import find_module
 
@@ -29,6 +28,8 @@ def command(folder: Path, plugin: str | None) -> None:
     the capabilities need of each other, and that spec and objects are the same in every process. The exit code is 1
     when anything is wrong, 2 when the project's [tool.doze] table is.
     """
+    from ..enginetest import violations
+
     if plugin is None:
         module = find_module(folder)
         found = violations(module.command, cwd=folder, env=module.environment, name=module.name)

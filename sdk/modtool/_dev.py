@@ -15,11 +15,12 @@ import click
 
 from ._errors import ModtoolError
 from ._module import Module, find_module
-from ._session import Session
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from types import FrameType
+
+    from ._session import Session
 
 _EXAMPLES = """\b
 Examples:
@@ -49,6 +50,8 @@ def command(
 
     Not evaluated, and refused with a position: for_each, count, use, listen, tls, blocks of other modules.
     """
+    from ._session import Session
+
     config, after = _split(arguments, context)
     module = None if plugin else find_module(Path())
     session = Session(

@@ -15,12 +15,14 @@ if TYPE_CHECKING:
 _EXAMPLES = """\b
 Examples:
   modtool new httpd --namespace acme    a complete module, in ./httpd
+  modtool check httpd                   does it keep the contract?
+  cd httpd && modtool dev --watch       serve its example, again after each change
   modtool new --help                    what a verb does, with examples
 """
 
 
 class _Verbs(click.Group):
-    def __init__(self, verbs: Mapping[str, str], **attributes: str) -> None:
+    def __init__(self, verbs: Mapping[str, tuple[str, str]], **attributes: str) -> None:
         super().__init__(name="modtool", help=attributes["help"], epilog=attributes["epilog"])
         self.verbs = verbs
 
@@ -30,8 +32,12 @@ class _Verbs(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's signature
         if cmd_name not in self.verbs:
             return None
-        command: click.Command = importlib.import_module(self.verbs[cmd_name], __package__).command
+        command: click.Command = importlib.import_module(self.verbs[cmd_name][0], __package__).command
         return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - as above
+        with formatter.section("Commands"):
+            formatter.write_dl([(verb, line) for verb, (_, line) in self.verbs.items()])
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -43,8 +49,8 @@ class _Verbs(click.Group):
         return super().resolve_command(ctx, args)
 
 
-def group(verbs: Mapping[str, str]) -> click.Group:
-    """Return the command `modtool` with *verbs*, the module of each by name."""
+def group(verbs: Mapping[str, tuple[str, str]]) -> click.Group:
+    """Return the command `modtool` with *verbs*: by name, the module and the line of help."""
     commands = _Verbs(verbs, help="Make, check and release doze engine modules.", epilog=_EXAMPLES)
     version = importlib.metadata.version("doze-sdk")
     return click.version_option(version, message="modtool %(version)s (doze-sdk)")(commands)

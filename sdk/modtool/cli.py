@@ -14,11 +14,14 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 VERBS = {
-    "new": "._new",
-    "check": "._check",
-    "dev": "._dev",
+    "new": ("._new", "Make a complete module project in a new folder."),
+    "check": ("._check", "Launch a module as doze does and say all that is wrong with it."),
+    "dev": ("._dev", "Serve the instances of a config on their ports, without doze."),
 }
-"""The module of each verb, in the order of `modtool --help`. It has a click command called `command`."""
+"""The module of each verb, which has a click command called `command`, and the verb's line in `modtool --help`.
+
+The lines stand here because that help would otherwise load what every verb needs, gRPC included.
+"""
 
 _EXTRA = frozenset({"click", "rich", "cookiecutter"})
 
@@ -37,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:
         if not _is_expected(error):
             raise
-        return _fail(_text(error), 2 if isinstance(error, UsageError) else 1)
+        return _report(error)
 
 
 def _run(arguments: Sequence[str]) -> int:
@@ -61,10 +64,13 @@ def _is_expected(error: Exception) -> bool:
     return any(kind.__module__.startswith(package) for kind in type(error).__mro__)
 
 
-def _text(error: Exception) -> str:
+def _report(error: Exception) -> int:
     from ..hcl import HCLError, render
 
-    return (isinstance(error, HCLError) and render(error.diagnostics)) or str(error)
+    if isinstance(error, HCLError):
+        print(render(error.diagnostics), file=sys.stderr)  # noqa: T201 - this is the command line's voice
+        return 1
+    return _fail(str(error), 2 if isinstance(error, UsageError) else 1)
 
 
 def _fail(text: str, code: int) -> int:

@@ -8,7 +8,9 @@ import re
 import sys
 import unicodedata
 
-RESERVED_TYPES = frozenset("process use aws defaults tls modules variable locals output var local each count".split())
+RESERVED_TYPES = frozenset(
+    "process use aws defaults tls modules variable locals output var local each count projects cache".split()
+)
 CONTROLS = {"Cc", "Cs", "Zl", "Zp"}  # Unicode categories that have no place in TOML
 BIDIRECTIONAL = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"  # readers would see another source than Python
 

@@ -6,6 +6,7 @@ import sys
 import pytest
 
 from doze_sdk.engine import DriverError
+from doze_sdk.hcl import HCLError, parse
 from doze_sdk.modtool import ModtoolError, UsageError, cli
 
 
@@ -24,7 +25,7 @@ def failing_verb(monkeypatch):
         module = types.ModuleType("failing")
         module.command = command
         monkeypatch.setitem(sys.modules, "doze_sdk.modtool._failing", module)
-        monkeypatch.setattr(cli, "VERBS", {"fail": "._failing"})
+        monkeypatch.setattr(cli, "VERBS", {"fail": ("._failing", "Fail.")})
 
     return register
 
@@ -68,6 +69,16 @@ def test_an_expected_error_is_a_sentence_and_an_exit_code(error, code, failing_v
     failing_verb(error)
     assert cli.main(["fail"]) == code
     assert capsys.readouterr().err == "modtool: it is wrong\n"
+
+
+def test_a_config_that_is_wrong_is_shown_with_its_lines_as_they_are(failing_verb, capsys):
+    with pytest.raises(HCLError) as error:
+        parse(b'httpd "site" {\n  root = \n}\n', "doze.hcl")
+    failing_verb(error.value)
+    assert cli.main(["fail"]) == 1
+    shown = capsys.readouterr().err
+    assert "doze.hcl:2," in shown
+    assert "modtool:" not in shown
 
 
 def test_a_defect_keeps_its_traceback(failing_verb):
