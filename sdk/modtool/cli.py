@@ -68,12 +68,11 @@ def _report(error: Exception) -> int:
     from ..hcl import HCLError, render
 
     if isinstance(error, HCLError):
-        print(render(error.diagnostics), file=sys.stderr)  # noqa: T201 - this is the command line's voice
-        return 1
+        return _fail(render(error.diagnostics), 1)
     return _fail(str(error), 2 if isinstance(error, UsageError) else 1)
 
 
 def _fail(text: str, code: int) -> int:
-    for line in text.splitlines():
-        print(f"modtool: {line}", file=sys.stderr)  # noqa: T201 - this is the command line's voice
+    """Say *text* on stderr; several lines stand as they are, they may hold a piece of a config."""
+    print(text if "\n" in text else f"modtool: {text}", file=sys.stderr)  # noqa: T201 - the command line's voice
     return code

@@ -73,7 +73,7 @@ def test_an_expected_error_is_a_sentence_and_an_exit_code(error, code, failing_v
 
 def test_a_config_that_is_wrong_is_shown_with_its_lines_as_they_are(failing_verb, capsys):
     with pytest.raises(HCLError) as error:
-        parse(b'httpd "site" {\n  root = \n}\n', "doze.hcl")
+        parse(b'httpd "site" {\n  root = \n}\n', filename="doze.hcl")
     failing_verb(error.value)
     assert cli.main(["fail"]) == 1
     shown = capsys.readouterr().err
