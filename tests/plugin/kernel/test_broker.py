@@ -6,6 +6,7 @@ import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -13,7 +14,6 @@ from doze_sdk.plugin import kernel
 from doze_sdk.plugin.kernel._codec import ConnInfo, Knock
 from tests.plugin.kernel import echo_plugin
 from tests.plugin.kernel.conftest import ECHO, PATIENCE, Caller, Launch
-from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import grpc

@@ -6,12 +6,12 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from doze_sdk.plugin import kernel
 from tests.plugin.kernel.conftest import ECHO, PATIENCE, plugin_environment
-from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,6 +8,7 @@ import os
 import re
 import subprocess
 import sys
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given, settings, strategies as st
@@ -15,7 +16,6 @@ from hypothesis import given, settings, strategies as st
 from doze_sdk.plugin import kernel
 from doze_sdk.plugin.kernel._hclog import LINE_LIMIT, encode_record
 from tests.plugin.kernel.conftest import PATIENCE
-from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable

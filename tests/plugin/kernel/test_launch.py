@@ -7,6 +7,7 @@ import logging
 import os
 import signal
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import grpc
 import pytest
@@ -14,7 +15,6 @@ import pytest
 from doze_sdk.plugin import kernel
 from tests.plugin.kernel import echo_plugin
 from tests.plugin.kernel.conftest import ECHO, Launch, alive, until
-from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pathlib import Path
