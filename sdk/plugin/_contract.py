@@ -7,6 +7,9 @@ from .kernel import Handshake
 PROTOCOL_VERSION = 1
 """The version of the plugin protocol that this SDK speaks: in the handshake, in the module index, in every check."""
 
+SERVICE = "dozeplugin.v1.Engine"
+"""The gRPC service of a module."""
+
 HANDSHAKE = Handshake(cookie_key="DOZE_PLUGIN", cookie_value="engine")
 """doze's magic cookie."""
 

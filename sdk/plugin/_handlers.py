@@ -12,7 +12,7 @@ import grpc
 from ..engine import Driver, DriverError, EngineError
 from ._entry import load_driver, package_root
 from ._failure import LIMIT, describe_failure
-from ._methods import METHODS, SERVICE
+from ._methods import METHODS
 from ._proto import dozeplugin_v1_pb2 as pb
 from ._service import EngineService, PreconditionError, holds_anything
 
@@ -24,43 +24,35 @@ if TYPE_CHECKING:
 
     from ._logfile import LogFile
 
-    Answer: TypeAlias = Callable[[Message], Message]
+    Method: TypeAlias = Callable[[Message], Message]
+    Answer: TypeAlias = Callable[[bytes, grpc.ServicerContext], bytes]
 
 _log = logging.getLogger("doze_sdk.plugin")
 _WORD = re.compile(r"(?<=[a-z])(?=[A-Z])")
 
 
-def register(server: grpc.Server, entry: str | Driver[object], log_file: LogFile | None = None) -> None:
-    """Add the Engine service of the driver that *entry* names, and name *log_file* after its engine type.
+def answers(entry: str | Driver[object], log_file: LogFile) -> dict[str, Answer]:
+    """Load the driver that *entry* names and return what answers each call; name *log_file* after its engine type.
 
     A driver that cannot be loaded is served all the same: the host would report a plugin that exits as "unknown engine"
     and nothing more, while the answer to DecodeConfig reaches the user word for word.
     """
     try:
         driver = load_driver(entry)
-        answers = _answers_of(EngineService(driver))
-        if log_file is not None:
-            log_file.engine_type = driver.type
+        log_file.engine_type = driver.type
+        methods = _methods_of(EngineService(driver))
     except DriverError as error:
         _log.exception("the driver cannot be served")
-        answers = _answers_without_a_driver(error)
+        methods = _methods_without_a_driver(error)
     root = package_root(entry)
-    handlers = {
-        name: grpc.unary_unary_rpc_method_handler(
-            _guarded(name, answers[name], root),
-            request_deserializer=request.FromString,
-            response_serializer=response.SerializeToString,
-        )
-        for name, (request, response) in METHODS.items()
-    }
-    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
+    return {name: _guarded(name, request, methods[name], root) for name, (request, _) in METHODS.items()}
 
 
-def _answers_of(service: EngineService) -> dict[str, Answer]:
+def _methods_of(service: EngineService) -> dict[str, Method]:
     return {name: getattr(service, _WORD.sub("_", name).lower()) for name in METHODS}
 
 
-def _answers_without_a_driver(error: DriverError) -> dict[str, Answer]:
+def _methods_without_a_driver(error: DriverError) -> dict[str, Method]:
     def refuse(_request: Message) -> NoReturn:
         raise error
 
@@ -68,7 +60,7 @@ def _answers_without_a_driver(error: DriverError) -> dict[str, Answer]:
         assert isinstance(request, pb.ProvisionedRequest)  # noqa: S101 - the table of methods pairs them
         return pb.ProvisionedResponse(provisioned=holds_anything(Path(request.data_dir)))
 
-    harmless: dict[str, Answer] = {
+    harmless: dict[str, Method] = {
         "Type": lambda _: pb.TypeResponse(),
         # Else the host refuses a block without `version` before it asks for the decoding that brings the real error.
         "Capabilities": lambda _: pb.CapabilitiesResponse(capabilities=["versionless"]),
@@ -79,16 +71,16 @@ def _answers_without_a_driver(error: DriverError) -> dict[str, Answer]:
     return {name: harmless.get(name, refuse) for name in METHODS}
 
 
-def _guarded(name: str, answer: Answer, root: str | None) -> Callable[[Message, grpc.ServicerContext], Message]:
-    def handle(request: Message, context: grpc.ServicerContext) -> Message:
+def _guarded(name: str, request: type[Message], method: Method, root: str | None) -> Answer:
+    def answer(data: bytes, context: grpc.ServicerContext) -> bytes:
         try:
-            return answer(request)
+            return method(request.FromString(data)).SerializeToString()
         except Exception as error:  # noqa: BLE001 - the boundary to the author's code, which may raise anything
             code, details = _status(name, error, root)
             context.abort(code, details if len(details) <= LIMIT else f"{details[:LIMIT]} …")
         raise AssertionError("unreachable: abort() raises")
 
-    return handle
+    return answer
 
 
 def _status(name: str, error: Exception, root: str | None) -> tuple[grpc.StatusCode, str]:

@@ -9,8 +9,6 @@ from ._proto import dozeplugin_v1_pb2 as pb
 if TYPE_CHECKING:
     from google.protobuf.message import Message
 
-SERVICE = "dozeplugin.v1.Engine"
-
 METHODS: dict[str, tuple[type[Message], type[Message]]] = {
     "Type": (pb.Empty, pb.TypeResponse),
     "Capabilities": (pb.Empty, pb.CapabilitiesResponse),

@@ -33,8 +33,8 @@ from ..engine import (
     Templater,
 )
 from . import _messages as wire
-from ._contract import HANDSHAKE, PROTOCOL_VERSION
-from ._methods import METHODS, SERVICE
+from ._contract import HANDSHAKE, PROTOCOL_VERSION, SERVICE
+from ._methods import METHODS
 from ._proto import dozeplugin_v1_pb2 as pb
 
 if TYPE_CHECKING:

@@ -9,10 +9,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    import grpc
-
     from ..engine import Driver
-    from .kernel import Broker
 
 # Set once `serve` runs: this process then is the module, and can be started again by its own command.
 _serving = False
@@ -50,17 +47,10 @@ def serve(driver: str | Driver[object], *, modes: Mapping[str, str] | None = Non
 def _serve_plugin(driver: str | Driver[object]) -> None:
     from . import kernel
     from ._contract import HANDSHAKE, PROTOCOL_VERSION
+    from ._loading import Module
 
-    def register(server: grpc.Server, _broker: Broker) -> None:
-        from . import _handlers, _logfile
-
-        _handlers.register(server, driver, _logfile.install(_module_name(driver)))
-
-    kernel.serve(HANDSHAKE, versions={PROTOCOL_VERSION: register}, max_workers=32)
-
-
-def _module_name(driver: str | Driver[object]) -> str:
-    return driver.partition(":")[0].partition(".")[0] if isinstance(driver, str) else driver.type
+    module = Module(driver)
+    kernel.serve(HANDSHAKE, versions={PROTOCOL_VERSION: module.register}, max_workers=32, on_announced=module.load)
 
 
 def _run_mode(target: str, arguments: list[str]) -> int:

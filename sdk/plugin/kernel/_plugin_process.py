@@ -48,7 +48,9 @@ class PluginProcess:
         log_level: int | str | None,
         redirect: bool,
         outlive_host: bool,
+        on_announced: Callable[[], object],
     ) -> None:
+        self._on_announced = on_announced
         self._streams = streams
         self._variables = HostVariables.take(os.environ, handshake.cookie_key)
         self._ends: SimpleQueue[float | None] = SimpleQueue()
@@ -89,6 +91,7 @@ class PluginProcess:
             if self._announced(announcement):
                 if self._redirection is not None:
                     self._redirection.start()
+                self._on_announced()
                 grace = self._ends.get()
         finally:
             self._end(server, grace)

@@ -33,6 +33,7 @@ def serve(
     log_level: int | str | None = "DEBUG",
     redirect: bool = True,
     outlive_host: bool = False,
+    on_announced: Callable[[], object] = lambda: None,
 ) -> None:
     """Serve a contract to the host that started this process, until the host stops it or dies.
 
@@ -65,6 +66,8 @@ def serve(
         handshake. False leaves both as they are, for a debugger.
     outlive_host
         Whether to go on serving when the host has died without a word, for hosts that reattach.
+    on_announced
+        Called in this thread once the host has the handshake: the place for what need not delay it.
 
     Raises
     ------
@@ -86,5 +89,6 @@ def serve(
         log_level=log_level,
         redirect=redirect,
         outlive_host=outlive_host,
+        on_announced=on_announced,
     )
     process.run(Settings(versions, tls, network, max_workers, options, interceptors))
