@@ -56,6 +56,7 @@ _HOME = {
     "Body": "._ast",
     "Expression": "._ast",
     "File": "._ast",
+    "IndexStep": "._ast",
     "Traversal": "._ast",
     "references": "._ast",
     "parse": "._parse",
@@ -95,6 +96,7 @@ if TYPE_CHECKING:
         Body as Body,
         Expression as Expression,
         File as File,
+        IndexStep as IndexStep,
         Traversal as Traversal,
         references as references,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 
 from ._source import Range, Source
+from ._text import normalize
 from ._values import Value
 
 
@@ -171,7 +172,9 @@ class StringLiteral(Expression):
 
     @property
     def subject(self) -> Range:
-        """The text between the quotes."""
+        """The text between the quotes; of an empty string, the place behind it."""
+        if self.end - self.start == 2:
+            return Range(self.source, self.end, self.end)
         return Range(self.source, self.start + 1, self.end - 1)
 
 
@@ -505,26 +508,26 @@ class TupleLiteral(Expression):
 class ObjectItem:
     """One `key = value` of an object. In parentheses, a name is a variable and not the key itself."""
 
-    __slots__ = ("in_parentheses", "key", "value")
+    __slots__ = ("in_parentheses", "key", "literal_key", "value")
 
     def __init__(self, key: Expression, in_parentheses: bool, value: Expression) -> None:  # noqa: FBT001 - as read
         self.key = key
         self.in_parentheses = in_parentheses
         self.value = value
+        #: The key, if it is a plain name or string.
+        self.literal_key = _literal_key(key, in_parentheses=in_parentheses)
 
-    @property
-    def literal_key(self) -> str | None:
-        """The key, if it is a plain name or string."""
-        key = self.key
-        if isinstance(key, StringLiteral):
-            return key.value
-        if self.in_parentheses:
-            return None
-        if isinstance(key, Traversal) and not key.steps:
-            return key.name
-        if isinstance(key, Literal) and (key.value is None or isinstance(key.value, bool)):
-            return {None: "null", True: "true", False: "false"}[key.value]
+
+def _literal_key(key: Expression, *, in_parentheses: bool) -> str | None:
+    if isinstance(key, StringLiteral):
+        return key.value
+    if in_parentheses:
         return None
+    if isinstance(key, Traversal) and not key.steps:
+        return normalize(key.name)
+    if isinstance(key, Literal) and (key.value is None or isinstance(key.value, bool)):
+        return {None: "null", True: "true", False: "false"}[key.value]
+    return None
 
 
 class ObjectLiteral(Expression):

@@ -177,5 +177,3 @@ def coalesce(*values_: Value) -> Value:
             except ConversionError as error:
                 raise FunctionError(str(error)) from None
     raise FunctionError("no non-null arguments")
-
-

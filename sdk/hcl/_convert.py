@@ -26,6 +26,15 @@ def convert(value: Value, wanted: Type) -> Value:
     simple = _PRIMITIVE.get((type(value), wanted))
     if simple is not None:
         return simple(value)
+    if type(value) is tuple and type(wanted) is ListOf:
+        converters = [_PRIMITIVE.get((type(part), wanted.element)) for part in value]
+        if None not in converters:  # no element is of a wrong shape, which would have to be said first
+            return ListValue(wanted.element, [to(part) for to, part in zip(converters, value, strict=True) if to])
+    elif type(value) is dict and type(wanted) is MapOf:
+        converters = [_PRIMITIVE.get((type(part), wanted.element)) for part in value.values()]
+        if None not in converters:
+            pairs = zip(converters, value.items(), strict=True)
+            return MapValue(wanted.element, {key: to(part) for to, (key, part) in pairs if to})
     given = type_of(value)
     if given == wanted:
         return value

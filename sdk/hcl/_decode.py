@@ -15,26 +15,22 @@ from ._diagnostics import (
     in_source_order,
     plain,
 )
-from ._evaluate import Context, evaluate_with_diagnostics
+from ._evaluate import Context, Scope
 from ._functions import Function
 from ._number import Fraction, Infinity
 from ._parse import parse
 from ._schema import (
     AttributeSchema,
     BlockSchema,
-    BoolType,
-    FloatType,
     IntType,
     ListType,
     MapType,
     Repeat,
     Schema,
-    StringType,
     ValueType,
 )
 from ._source import Range
 from ._text import near_miss, quote
-from ._types import BOOL, NUMBER, STRING, ListOf, MapOf, Type
 from ._values import Unknown, Value, is_null
 
 #: The arguments of an engine block that belong to the host: a plugin neither sees nor may declare them at the top
@@ -286,8 +282,8 @@ def decode_found(block: Block, schema: Schema, context: Context, *, strip: Colle
 
 class _Decoder:
     def __init__(self, context: Context) -> None:
-        self.context = context
-        self.diagnostics: list[Diagnostic] = []
+        self.scope = Scope(context)
+        self.diagnostics = self.scope.diagnostics
 
     def report(self, summary: str, detail: str, subject: Range, context: Range | None = None) -> None:
         self.diagnostics.append(Diagnostic(summary, detail, subject, context))
@@ -317,8 +313,9 @@ class _Decoder:
 
     def _argument(self, attribute: Attribute, wanted: AttributeSchema, decoded: Decoded) -> bool:
         expression = attribute.expression
-        value, problems = evaluate_with_diagnostics(expression, self.context)
-        self.diagnostics += problems
+        mark = len(self.diagnostics)
+        value = self.scope.value(expression)
+        problems = len(self.diagnostics) > mark
         try:
             plain_value = _decode_value(value, wanted)
         except ConversionError as error:
@@ -328,7 +325,7 @@ class _Decoder:
                     f"Unsuitable value: {error}",
                     expression.subject,
                     expression.range,
-                    follows=bool(problems),
+                    follows=problems,
                 )
             )
             return False
@@ -403,26 +400,10 @@ class _Decoder:
 
 
 def _decode_value(value: Value, wanted: AttributeSchema) -> Plain:
-    converted = convert(value, _cty_type(wanted.type))
+    converted = convert(value, wanted.type.cty)
     if is_null(converted) and wanted.nullable:
         return None
     return _plain(converted, wanted.type)
-
-
-def _cty_type(wanted: ValueType) -> Type:
-    known = _CTY_TYPES.get(wanted)
-    if known is None:
-        if isinstance(wanted, ListType):
-            known = ListOf(_cty_type(wanted.element))
-        else:
-            assert isinstance(wanted, MapType)
-            known = MapOf(_cty_type(wanted.element))
-        _CTY_TYPES[wanted] = known
-    return known
-
-
-_CTY_TYPES: Final[dict[ValueType, Type]] = {StringType(): STRING, BoolType(): BOOL, FloatType(): NUMBER}
-_CTY_TYPES.update({IntType(bits): NUMBER for bits in (8, 16, 32, 64)})
 
 
 def _plain(value: Value, wanted: ValueType) -> Plain:

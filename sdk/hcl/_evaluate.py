@@ -72,7 +72,7 @@ class Context:
         self.functions = functions
 
 
-class _Scope:
+class Scope:
     """The variables in effect, and what was found wrong while they were."""
 
     __slots__ = ("diagnostics", "elements", "functions", "locals", "variables")
@@ -83,6 +83,15 @@ class _Scope:
         self.locals: tuple[dict[str, Value], ...] = ()
         self.elements: dict[Element, Value] = {}
         self.diagnostics: Diagnostics = []
+
+    def value(self, expression: Expression) -> Value:
+        """The value of an expression."""
+        try:
+            return _value(expression, self)
+        except RecursionError:
+            detail = "The expression is nested too deep to be evaluated."
+            self.locals, self.elements = (), {}
+            return self.error("Nesting too deep", detail, expression.range)
 
     def error(
         self,
@@ -99,13 +108,8 @@ class _Scope:
 
 def evaluate_with_diagnostics(expression: Expression, context: Context) -> tuple[Value, Diagnostics]:
     """The value of an expression, and what is wrong with it, in the order of evaluation."""
-    scope = _Scope(context)
-    try:
-        value = _value(expression, scope)
-    except RecursionError:
-        detail = "The expression is nested too deep to be evaluated."
-        return UNKNOWN, [Diagnostic("Nesting too deep", detail, expression.range)]
-    return value, scope.diagnostics
+    scope = Scope(context)
+    return scope.value(expression), scope.diagnostics
 
 
 def evaluate(expression: Expression, context: Context | None = None) -> Value:
@@ -116,35 +120,34 @@ def evaluate(expression: Expression, context: Context | None = None) -> Value:
     return value
 
 
-def _value(expression: Expression, scope: _Scope) -> Value:
+def _value(expression: Expression, scope: Scope) -> Value:
     return _EVALUATORS[type(expression)](expression, scope)
 
 
 # Terms
 
 
-def _constant(expression: Literal | StringLiteral, _: _Scope) -> Value:
-    value = expression.value
-    return normalize(value) if type(value) is str else value
+def _constant(expression: Literal | StringLiteral, _: Scope) -> Value:
+    return expression.value
 
 
-def _parentheses(expression: Parentheses, scope: _Scope) -> Value:
+def _parentheses(expression: Parentheses, scope: Scope) -> Value:
     return _value(expression.inner, scope)
 
 
-def _unwrapped(expression: Unwrapped, scope: _Scope) -> Value:
+def _unwrapped(expression: Unwrapped, scope: Scope) -> Value:
     return _value(expression.wrapped, scope)
 
 
-def _element(expression: Element, scope: _Scope) -> Value:
+def _element(expression: Element, scope: Scope) -> Value:
     return scope.elements.get(expression, UNKNOWN)
 
 
-def _tuple(expression: TupleLiteral, scope: _Scope) -> Value:
+def _tuple(expression: TupleLiteral, scope: Scope) -> Value:
     return tuple([_value(item, scope) for item in expression.items])
 
 
-def _template(expression: Template, scope: _Scope) -> Value:
+def _template(expression: Template, scope: Scope) -> Value:
     texts: list[str] = []
     known = True
     mark = len(scope.diagnostics)
@@ -169,7 +172,7 @@ def _template(expression: Template, scope: _Scope) -> Value:
     return normalize("".join(texts)) if known else Unknown(STRING, not_null=True)
 
 
-def _joined(expression: Joined, scope: _Scope) -> Value:
+def _joined(expression: Joined, scope: Scope) -> Value:
     strings = _for(expression.strings, scope)
     if not isinstance(strings, tuple):
         return Unknown(STRING)
@@ -177,10 +180,13 @@ def _joined(expression: Joined, scope: _Scope) -> Value:
     return normalize("".join(texts)) if len(texts) == len(strings) else Unknown(STRING)
 
 
-def _object(expression: ObjectLiteral, scope: _Scope) -> Value:
+def _object(expression: ObjectLiteral, scope: Scope) -> Value:
     result: dict[str, Value] = {}
     known = True
     for item in expression.items:
+        if item.literal_key is not None:
+            result[item.literal_key] = _value(item.value, scope)
+            continue
         mark = len(scope.diagnostics)
         key = _object_key(item, scope)
         failed = len(scope.diagnostics) > mark
@@ -194,10 +200,7 @@ def _object(expression: ObjectLiteral, scope: _Scope) -> Value:
     return result if known else UNKNOWN
 
 
-def _object_key(item: ObjectItem, scope: _Scope) -> Value:
-    literal = item.literal_key
-    if literal is not None:
-        return normalize(literal)
+def _object_key(item: ObjectItem, scope: Scope) -> Value:
     if not item.in_parentheses and isinstance(item.key, Traversal):
         return scope.error(
             "Ambiguous attribute key",
@@ -208,7 +211,7 @@ def _object_key(item: ObjectItem, scope: _Scope) -> Value:
     return _value(item.key, scope)
 
 
-def _key_text(key: Value, item: ObjectItem, scope: _Scope) -> Value:
+def _key_text(key: Value, item: ObjectItem, scope: Scope) -> Value:
     if is_null(key):
         return scope.error("Null value as key", "Can't use a null value as a key.", item.value.range)
     try:
@@ -220,7 +223,7 @@ def _key_text(key: Value, item: ObjectItem, scope: _Scope) -> Value:
 # Variables and what leads into their values
 
 
-def _traversal(expression: Traversal, scope: _Scope) -> Value:
+def _traversal(expression: Traversal, scope: Scope) -> Value:
     name = expression.name
     for frame in scope.locals:
         if name in frame:
@@ -231,7 +234,7 @@ def _traversal(expression: Traversal, scope: _Scope) -> Value:
     return _walk(value, expression.steps, scope)
 
 
-def _unknown_variable(expression: Traversal, scope: _Scope) -> Value:
+def _unknown_variable(expression: Traversal, scope: Scope) -> Value:
     near = None
     for frame in (*scope.locals, scope.variables):
         near = near or nearest(expression.name, frame)
@@ -240,7 +243,7 @@ def _unknown_variable(expression: Traversal, scope: _Scope) -> Value:
     return scope.error("Unknown variable", detail, expression.name_range)
 
 
-def _walk(value: Value, steps: Iterable[Step], scope: _Scope) -> Value:
+def _walk(value: Value, steps: Iterable[Step], scope: Scope) -> Value:
     for step in steps:
         if type(value) is dict and type(step) is AttributeStep:
             name = step.name
@@ -257,11 +260,11 @@ def _walk(value: Value, steps: Iterable[Step], scope: _Scope) -> Value:
     return value
 
 
-def _relative(expression: RelativeTraversal, scope: _Scope) -> Value:
+def _relative(expression: RelativeTraversal, scope: Scope) -> Value:
     return _walk(_value(expression.origin, scope), expression.steps, scope)
 
 
-def _index(expression: Index, scope: _Scope) -> Value:
+def _index(expression: Index, scope: Scope) -> Value:
     collection = _value(expression.collection, scope)
     key = _value(expression.key, scope)
     try:
@@ -271,7 +274,7 @@ def _index(expression: Index, scope: _Scope) -> Value:
         return scope.error(error.summary, error.detail, bracket)
 
 
-def _splat(expression: Splat, scope: _Scope) -> Value:
+def _splat(expression: Splat, scope: Scope) -> Value:
     mark = len(scope.diagnostics)
     origin = _value(expression.origin, scope)
     if len(scope.diagnostics) > mark:
@@ -311,7 +314,7 @@ def _splat(expression: Splat, scope: _Scope) -> Value:
     return ListValue(result_type.element if isinstance(result_type, ListOf) else DYNAMIC)
 
 
-def _each(expression: Splat, values: Iterable[Value], scope: _Scope) -> list[Value]:
+def _each(expression: Splat, values: Iterable[Value], scope: Scope) -> list[Value]:
     results = []
     for value in values:
         scope.elements[expression.element] = value
@@ -320,7 +323,7 @@ def _each(expression: Splat, values: Iterable[Value], scope: _Scope) -> list[Val
     return results
 
 
-def _splat_type(expression: Splat, origin_type: Type, scope: _Scope) -> Type:
+def _splat_type(expression: Splat, origin_type: Type, scope: Scope) -> Type:
     """The type of a splat's result, found by applying it to unknown elements."""
     if isinstance(origin_type, TupleOf):
         values = _each(expression, map(Unknown, origin_type.elements), scope)
@@ -332,7 +335,7 @@ def _splat_type(expression: Splat, origin_type: Type, scope: _Scope) -> Type:
 # Operations
 
 
-def _binary(expression: Binary, scope: _Scope) -> Value:
+def _binary(expression: Binary, scope: Scope) -> Value:
     # A sum of a thousand terms is a tree a thousand deep on its left side, so that side is walked without recursion.
     spine = [expression]
     left = expression.left
@@ -346,7 +349,7 @@ def _binary(expression: Binary, scope: _Scope) -> Value:
     return value
 
 
-def _apply(expression: Binary, left: Value, mark: int, scope: _Scope) -> Value:
+def _apply(expression: Binary, left: Value, mark: int, scope: Scope) -> Value:
     """Apply an operator; what was reported since the mark belongs to its left operand."""
     operator = expression.operator
     if operator in {"==", "!="}:
@@ -365,7 +368,7 @@ def _apply(expression: Binary, left: Value, mark: int, scope: _Scope) -> Value:
     return _result(expression, left, right, scope)
 
 
-def _logic(expression: Binary, left: Value, mark: int, scope: _Scope) -> Value:
+def _logic(expression: Binary, left: Value, mark: int, scope: Scope) -> Value:
     diagnostics = scope.diagnostics
     of_left = diagnostics[mark:]
     right = _value(expression.right, scope)
@@ -385,7 +388,7 @@ def _logic(expression: Binary, left: Value, mark: int, scope: _Scope) -> Value:
     return _result(expression, left, right, scope)
 
 
-def _operand(expression: Binary, operand: Expression, value: Value, wanted: Type, side: str, scope: _Scope) -> Value:
+def _operand(expression: Binary, operand: Expression, value: Value, wanted: Type, side: str, scope: Scope) -> Value:
     try:
         return convert(value, wanted)
     except ConversionError as error:
@@ -394,7 +397,7 @@ def _operand(expression: Binary, operand: Expression, value: Value, wanted: Type
         return Unknown(wanted)
 
 
-def _result(expression: Binary, left: Value, right: Value, scope: _Scope) -> Value:
+def _result(expression: Binary, left: Value, right: Value, scope: Scope) -> Value:
     try:
         return apply(expression.operator, left, right)
     except OperationError as error:
@@ -402,7 +405,7 @@ def _result(expression: Binary, left: Value, right: Value, scope: _Scope) -> Val
         return Unknown(SIGNATURES[expression.operator][1])
 
 
-def _unary(expression: Unary, scope: _Scope) -> Value:
+def _unary(expression: Unary, scope: Scope) -> Value:
     wanted = BOOL if expression.operator == "!" else NUMBER
     mark = len(scope.diagnostics)
     value = _value(expression.operand, scope)
@@ -423,7 +426,7 @@ def _unary(expression: Unary, scope: _Scope) -> Value:
 # Conditionals
 
 
-def _conditional(expression: Conditional, scope: _Scope) -> Value:
+def _conditional(expression: Conditional, scope: Scope) -> Value:
     outer = scope.diagnostics
     scope.diagnostics = of_yes = []
     yes = _value(expression.yes, scope)
@@ -533,7 +536,7 @@ def _describe_objects(yes: ObjectOf, no: ObjectOf) -> str:
 # For
 
 
-def _for(expression: For, scope: _Scope) -> Value:
+def _for(expression: For, scope: Scope) -> Value:
     collection = _value(expression.collection, scope)
     where, whole = expression.collection.range, expression.range
     if is_null(collection):
@@ -579,7 +582,7 @@ def _bytewise(key: str) -> bytes:
     return key.encode("utf-8", "surrogatepass")
 
 
-def _condition_works(expression: For, frame: dict[str, Value], scope: _Scope) -> bool:
+def _condition_works(expression: For, frame: dict[str, Value], scope: Scope) -> bool:
     """Try the condition with unknown variables, so that one of a wrong type is reported once and not for each turn."""
     assert expression.condition is not None
     _bind(expression, frame, UNKNOWN, UNKNOWN)
@@ -617,7 +620,7 @@ class _Known:
 Turns = Callable[[_Known], Iterator[None]]
 
 
-def _turns(expression: For, pairs: Iterator[tuple[Value, Value]], frame: dict[str, Value], scope: _Scope) -> Turns:
+def _turns(expression: For, pairs: Iterator[tuple[Value, Value]], frame: dict[str, Value], scope: Scope) -> Turns:
     """Bind the variables of each turn that the condition lets through."""
 
     def turns(known: _Known) -> Iterator[None]:
@@ -629,7 +632,7 @@ def _turns(expression: For, pairs: Iterator[tuple[Value, Value]], frame: dict[st
     return turns
 
 
-def _included(expression: For, known: _Known, scope: _Scope) -> bool:
+def _included(expression: For, known: _Known, scope: Scope) -> bool:
     assert expression.condition is not None
     value = _value(expression.condition, scope)
     problem = None
@@ -648,13 +651,13 @@ def _included(expression: For, known: _Known, scope: _Scope) -> bool:
     return value is True
 
 
-def _build_tuple(expression: For, turns: Turns, scope: _Scope) -> Value:
+def _build_tuple(expression: For, turns: Turns, scope: Scope) -> Value:
     known = _Known()
     values = [_value(expression.value, scope) for _ in turns(known)]
     return tuple(values) if known.so_far else UNKNOWN
 
 
-def _build_object(expression: For, turns: Turns, scope: _Scope) -> Value:
+def _build_object(expression: For, turns: Turns, scope: Scope) -> Value:
     assert expression.key is not None
     known = _Known()
     result: dict[str, Value] = {}
@@ -680,7 +683,7 @@ def _build_object(expression: For, turns: Turns, scope: _Scope) -> Value:
     return {key: tuple(values) for key, values in groups.items()} if expression.group else result
 
 
-def _for_key(expression: For, known: _Known, scope: _Scope) -> Value:
+def _for_key(expression: For, known: _Known, scope: Scope) -> Value:
     assert expression.key is not None
     key = _value(expression.key, scope)
     if is_null(key):
@@ -700,7 +703,7 @@ def _for_key(expression: For, known: _Known, scope: _Scope) -> Value:
 # Calls
 
 
-def _call(expression: Call, scope: _Scope) -> Value:
+def _call(expression: Call, scope: Scope) -> Value:
     whole = expression.range
     if scope.functions is None:
         detail = "Functions may not be called here."
@@ -718,7 +721,7 @@ def _call(expression: Call, scope: _Scope) -> Value:
     return _checked_call(expression, function, arguments, mark, scope)
 
 
-def _unknown_function(expression: Call, scope: _Scope) -> Value:
+def _unknown_function(expression: Call, scope: Scope) -> Value:
     assert scope.functions is not None
     namespace, _, name = expression.name.rpartition("::")
     if namespace:
@@ -730,7 +733,7 @@ def _unknown_function(expression: Call, scope: _Scope) -> Value:
     return scope.error("Call to unknown function", detail, expression.name_range, expression.range)
 
 
-def _expand(expression: Call, scope: _Scope) -> Iterable[Value] | None:
+def _expand(expression: Call, scope: Scope) -> Iterable[Value] | None:
     """The values that the last argument stands for; None if they are not known, or after a problem."""
     last = expression.arguments[-1]
     mark = len(scope.diagnostics)
@@ -755,7 +758,7 @@ def _checked_call(
     function: Function,
     arguments: list[tuple[Expression, Value | None]],
     mark: int,
-    scope: _Scope,
+    scope: Scope,
 ) -> Value:
     whole = expression.range
     name = quote(expression.name)
@@ -790,9 +793,7 @@ def _checked_call(
     return _run(expression, function, [argument for argument, _ in arguments], values, scope)
 
 
-def _run(
-    expression: Call, function: Function, arguments: list[Expression], values: list[Value], scope: _Scope
-) -> Value:
+def _run(expression: Call, function: Function, arguments: list[Expression], values: list[Value], scope: Scope) -> Value:
     from ._function_errors import ArgumentError, FunctionError
 
     whole = expression.range

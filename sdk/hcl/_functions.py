@@ -39,7 +39,9 @@ class Function:
     __slots__ = ("body", "parameters", "rest")
 
     # The values that a body takes are those that its parameters' types convert to.
-    def __init__(self, parameters: Sequence[Parameter], body: Callable[..., Value], rest: Parameter | None = None) -> None:
+    def __init__(
+        self, parameters: Sequence[Parameter], body: Callable[..., Value], rest: Parameter | None = None
+    ) -> None:
         self.parameters = tuple(parameters)
         self.body = body
         self.rest = rest

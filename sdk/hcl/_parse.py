@@ -87,6 +87,9 @@ _PRECEDENCE: Final = {
     "/": 6,
     "%": 6,
 }
+_SIMPLE: Final = frozenset({STRING, IDENT, NUMBER})
+#: What can follow an expression of one token and be no part of it.
+_SIMPLE_ENDS: Final = frozenset({",", "]", "}", ")", "=", ":", "=>", SEQUENCE_END, END})
 _KEYWORDS: Final[dict[str, Value]] = {"true": True, "false": False, "null": None}
 
 _ITEM_REQUIRED: Final = "Argument or block definition required"
@@ -487,6 +490,14 @@ class Parser:
 
     def expression(self) -> Expression:
         """Read an expression, a conditional at the outermost."""
+        at = self.at
+        kind = self.kinds[at]
+        if kind in _SIMPLE:
+            after = self.kinds[at + 1]
+            if after in _SIMPLE_ENDS or (after == NEWLINE and self.newlines):
+                self.last = at
+                self.at = at + 1
+                return self._simple(kind, at)
         self.deeper()
         mark = len(self.diagnostics)
         condition = self._operation(1)
@@ -538,23 +549,15 @@ class Parser:
 
     def _term(self) -> Expression:
         kind = self.peek()
-        token = self.at
-        start, end = self.starts[token], self.ends[token]
-        if kind == STRING:
-            self.read()
-            return StringLiteral(self.source, start, end, normalize(self.text[start + 1 : end - 1]))
-        if kind == IDENT:
-            self.read()
-            if self.peek() in {"(", "::"}:
+        if kind in _SIMPLE:
+            token = self.read()
+            if kind == IDENT and self.peek() in {"(", "::"}:
                 return self._call(token)
-            name = self.text[start:end]
-            if name in _KEYWORDS:
-                return Literal(self.source, start, end, _KEYWORDS[name])
-            return Traversal(self.source, start, end, name)
-        if kind == NUMBER:
-            return self._number(self.read())
+            return self._simple(kind, token)
         if kind in _TERMS:
             return _TERMS[kind](self)
+        token = self.at
+        start, end = self.starts[token], self.ends[token]
         if not self.recovery:
             if kind == END:
                 detail = "Expected the start of an expression, but found the end of the file."
@@ -565,9 +568,17 @@ class Parser:
         self.recovery = True
         return Literal(self.source, start, end, UNKNOWN)
 
-    def _number(self, token: int) -> Literal:
-        start, end = self.span(token)
-        return Literal(self.source, start, end, self._number_value(token))
+    def _simple(self, kind: str, token: int) -> Expression:
+        """The expression that one token is."""
+        start, end = self.starts[token], self.ends[token]
+        if kind == STRING:
+            return StringLiteral(self.source, start, end, normalize(self.text[start + 1 : end - 1]))
+        if kind == NUMBER:
+            return Literal(self.source, start, end, self._number_value(token))
+        name = self.text[start:end]
+        if name in _KEYWORDS:
+            return Literal(self.source, start, end, _KEYWORDS[name])
+        return Traversal(self.source, start, end, name)
 
     def _number_value(self, token: int) -> Value:
         value = number_literal(self.word(token))
@@ -612,10 +623,9 @@ class Parser:
         end = self.ends[self.last]
         if unwrap:
             return Unwrapped(self.source, start, end, parts[0])
-        if closer == CLOSE_QUOTE and len(parts) == 1 and type(parts[0]) is Literal and type(parts[0].value) is str:
-            only = parts[0]
-            if only.start == start + 1 and only.end == end - 1:
-                return StringLiteral(self.source, start, end, normalize(parts[0].value))
+        only = parts[0]
+        if closer == CLOSE_QUOTE and len(parts) == 1 and type(only) is Literal and type(only.value) is str:
+            return StringLiteral(self.source, start, end, normalize(only.value))
         return Template(self.source, start, end, parts)
 
     def literal_text(self, token: int) -> str:

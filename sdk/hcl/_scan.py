@@ -36,8 +36,7 @@ SPACES: Final = "\t\n\v\f\r \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u
 
 _NUMBER = r"[0-9](?:(?:[0-9.]|[eE][+-]?[0-9])*(?:[0-9]|[eE][+-]?[0-9]))?"
 _OPERATOR = r"==|=>|!=|>=|<=|&&|\|\||\.\.\.|::|~\}|[=.,\[\](){}<>!?:+\-*/%&|^~;'`]"
-_MAIN = (
-    r"[ \t]*(?:"
+_MAIN = (  # spaces match nothing, and are what a search skips
     r"(?P<ident>%(first)s%(rest)s*)"
     r"|(?P<newline>\r?\n)"
     r'|(?P<string>"[^"\\$%%\r\n\udc80-\udcff]*")'
@@ -48,7 +47,6 @@ _MAIN = (
     rf"|(?P<operator>{_OPERATOR.replace('%', '%%')})"
     r'|(?P<quote>")'
     r"|(?P<other>[^ \t\n])"
-    r")"
 )
 _ASCII = {"first": "[A-Za-z_]", "rest": "[A-Za-z0-9_-]"}
 # A superset of Unicode's identifiers: the scanner cuts each one that is not ASCII to what the standard allows.
@@ -143,22 +141,20 @@ class _Scanner:
         self.tokens.add(END, end, end)
         return self.tokens
 
-    # Each of the three below scans until the mode changes and returns where, and whether a template's text follows.
+    # Each of the three below scans for as long as its pattern fits the text, and returns where to go on, and whether a
+    # template's text follows there.
 
     def _code(self, at: int) -> tuple[int, bool]:  # noqa: PLR0915 - one branch for each kind of token, in the loop that all time goes into
         kinds, starts, ends = self.tokens.kinds, self.tokens.starts, self.tokens.ends
         text = self.text
-        match = _main(ascii_only=self.is_ascii).match
-        while found := match(text, at):
+        for found in _main(ascii_only=self.is_ascii).finditer(text, at):
             kind = found.lastgroup
-            start, at = found.span(found.lastindex or 0)
+            start, at = found.span()
             if kind == "ident":
                 if not self.is_ascii:
-                    at = self._identifier(start, at)
-                    if at < 0:
-                        at = start + 1
-                        self._stray(start)
-                        continue
+                    end = self._identifier(start, at)
+                    if end < at:
+                        return end, False
             elif kind == "operator":
                 kind = text[start:at]
                 if kind == "{":
@@ -181,8 +177,7 @@ class _Scanner:
                     continue
                 kind = NEWLINE
             elif kind == "inline":
-                at = self._inline_comment(start)
-                continue
+                return self._inline_comment(start), False
             elif kind == "quote":
                 self.tokens.add(OPEN_QUOTE, start, at)
                 self.templates.append(None)
@@ -191,8 +186,7 @@ class _Scanner:
                 if self._begin_heredoc(start, at):
                     return at, True
                 self.tokens.add("<", start, start + 1)
-                at = start + 1
-                continue
+                return start + 1, False
             elif kind == "other":
                 self._stray(start)
                 continue
@@ -282,13 +276,20 @@ class _Scanner:
         return start + 1
 
     def _identifier(self, start: int, end: int) -> int:
+        """Where a word ends by the standard; if that is not where it was taken to end, its token has been added."""
         word = self.text[start:end]
         if word.isascii():
             return end
         from ._unicode import identifier_length
 
         length = identifier_length(word)
-        return start + length if length else -1
+        if length == len(word):
+            return end
+        if not length:
+            self._stray(start)
+            return start + 1
+        self.tokens.add(IDENT, start, start + length)
+        return start + length
 
     def _stray(self, start: int) -> None:
         bad = "\ud800" <= self.text[start] <= "\udfff"

@@ -6,7 +6,9 @@ from collections.abc import Iterable
 from enum import Enum
 from typing import ClassVar
 
+from . import _types
 from ._diagnostics import HCLError
+from ._types import Type
 
 
 class SchemaError(HCLError):
@@ -18,7 +20,10 @@ class SchemaError(HCLError):
 class ValueType:
     """The type that an argument is converted to. Its text is how Go names it, e.g. `list of string`."""
 
-    __slots__ = ()
+    __slots__ = ("cty",)
+
+    #: The type in HCL's own system that a value is converted to first.
+    cty: Type
 
     def __eq__(self, other: object) -> bool:
         return type(self) is type(other) and str(self) == str(other)
@@ -35,6 +40,9 @@ class StringType(ValueType):
 
     __slots__ = ()
 
+    def __init__(self) -> None:
+        self.cty = _types.STRING
+
     def __str__(self) -> str:
         return "string"
 
@@ -44,6 +52,9 @@ class BoolType(ValueType):
 
     __slots__ = ()
 
+    def __init__(self) -> None:
+        self.cty = _types.BOOL
+
     def __str__(self) -> str:
         return "bool"
 
@@ -52,6 +63,9 @@ class FloatType(ValueType):
     """Decoded to `float`, rounded to the nearest."""
 
     __slots__ = ()
+
+    def __init__(self) -> None:
+        self.cty = _types.NUMBER
 
     def __str__(self) -> str:
         return "number"
@@ -64,6 +78,7 @@ class IntType(ValueType):
 
     def __init__(self, bits: int = 64) -> None:
         self.bits = bits
+        self.cty = _types.NUMBER
 
     def __str__(self) -> str:
         return "number"
@@ -95,6 +110,7 @@ class ListType(ValueType):
 
     def __init__(self, element: ValueType) -> None:
         self.element = element
+        self.cty = _types.ListOf(element.cty)
 
     def __str__(self) -> str:
         return f"list of {self.element}"
@@ -113,6 +129,7 @@ class MapType(ValueType):
 
     def __init__(self, element: ValueType) -> None:
         self.element = element
+        self.cty = _types.MapOf(element.cty)
 
     def __str__(self) -> str:
         return f"map of {self.element}"

@@ -171,7 +171,9 @@ def _translate(pattern: str) -> str:
         elif token["name"]:
             text = f"(?P<{token['name']}>"
         elif token["extension"]:
-            raise ArgumentError(0, f"invalid regexp pattern: invalid or unsupported Perl syntax: {pattern[token.start():][:3]}")
+            raise ArgumentError(
+                0, f"invalid regexp pattern: invalid or unsupported Perl syntax: {pattern[token.start() :][:3]}"
+            )
         elif token["end"]:
             text = r"(?!\n)\Z" if "(?m" not in pattern else "$"
         parts.append(text)

@@ -161,7 +161,8 @@ class _Reader:
     def run(self) -> list[_Part]:
         parser, parts = self.parser, self.parts
         trim_left = False
-        while True:
+        end = (0, 0)
+        while not end[1]:
             token = parser.read()
             kind = parser.kinds[token]
             if kind in {QUOTED_TEXT, HEREDOC_TEXT}:
@@ -179,9 +180,8 @@ class _Reader:
                 parser.newlines = outer
             else:
                 end = self._finish(token)
-                break
         if not parts:
-            parts.append(_Text(self.start, self.start, ""))
+            parts.append(_Text(end[1], end[1], ""))  # the host places it behind the closer
         parts.append(_End(*end))
         return parts
 
