@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from functools import partial
 from typing import Final
 
 from ._errors import PluginError, TransportError
@@ -40,7 +41,7 @@ class Exchange:
         self._on_error: Final = on_error
         self._pipes: Final[set[Pipe]] = set()
         self._queues: Final[dict[Backend, list[Pipe]]] = {}
-        self._refills: set[threading.Thread] = set()
+        self._threads: set[threading.Thread] = set()
         self.loop: Final = Loop("doze-relay", self._finish)
 
     def report(self, error: PluginError) -> None:
@@ -70,9 +71,17 @@ class Exchange:
         security = None if self.tls is None else Security(self.tls.client, NAME)
         self._start(carrier, security, lambda pipe: pipe.join(inner), on_end, inner)
 
+    def spawn(self, name: str, target: Callable[[], None]) -> threading.Thread:
+        """Start a thread that `close` waits for."""
+        thread = threading.Thread(target=target, name=name, daemon=True)
+        self._threads = {one for one in self._threads if one.is_alive()}
+        thread.start()
+        self._threads.add(thread)
+        return thread
+
     def close(self) -> None:
         self.loop.stop()
-        for thread in self._refills:
+        for thread in self._threads - {threading.current_thread()}:
             thread.join()
 
     def _start(
@@ -104,9 +113,7 @@ class Exchange:
             self._queues[backend].append(pipe)
         else:
             self._queues[backend] = [pipe]
-            thread = threading.Thread(target=self._refill, args=(backend,), name="doze-relay-refill", daemon=True)
-            self._refills = {one for one in self._refills if one.is_alive()} | {thread}
-            thread.start()
+            self.spawn("doze-relay-refill", partial(self._refill, backend))
 
     def _refill(self, backend: Backend) -> None:
         failure: PluginError | None = None

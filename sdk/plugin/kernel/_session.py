@@ -124,6 +124,7 @@ class Link:
         self._carriers: Final[dict[int, StreamCarrier]] = {}
         self._flush_due = False
         self._timer: Timer | None = None
+        self._deadline = 0.0  # when the timer fires
         self._closed = False
         sock.setblocking(False)
         self._watch: Final = exchange.loop.watch(sock, READ, self._ready)
@@ -152,8 +153,8 @@ class Link:
         self._connection.reset(number)
         self._flush_soon()
 
-    def ping(self) -> None:
-        self._connection.ping()
+    def greet(self) -> None:
+        self._connection.greet()
         self._flush_soon()
 
     def send(self, carrier: StreamCarrier, data: bytes | bytearray | memoryview) -> int:
@@ -272,8 +273,13 @@ class Link:
                 carrier.granted()
 
     def _watch_the_clock(self) -> None:
-        if self._timer is None and (deadline := self._connection.deadline()) is not None:
-            self._timer = self.exchange.loop.at(deadline, self._expire)
+        deadline = self._connection.deadline()
+        if deadline is None or (self._timer is not None and self._deadline <= deadline):
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        self._deadline = deadline
+        self._timer = self.exchange.loop.at(deadline, self._expire)
 
     def _expire(self) -> None:
         self._timer = None
@@ -383,7 +389,7 @@ class Session:
         self._candidates.add(link)
         if client:
             self._establish(link)
-            link.ping()  # tells the peer that this is yamux, however late the first stream is opened
+            link.greet()  # or the plugin would take us for silent until the first stream is opened
         else:
             self._exchange.loop.later(SILENCE_TIMEOUT, partial(self._drop_silent, link))
 
@@ -427,8 +433,7 @@ class Session:
             return
         self._dials.put(partial(self._knock, knock, inner, on_end))
         if self._dialler is None:
-            self._dialler = threading.Thread(target=self._dial, name="doze-relay-knock", daemon=True)
-            self._dialler.start()
+            self._dialler = self._exchange.spawn("doze-relay-knock", self._dial)
 
     def _open(self, inner: socket.socket, on_end: Callable[[], None]) -> None:
         try:

@@ -310,6 +310,10 @@ class Connection:
         self._frame(_PING, _SYN, 0, value)
         return value
 
+    def greet(self) -> None:
+        """Send a ping whose answer does not matter: it shows the peer that this is yamux."""
+        self._frame(_PING, _SYN, 0, _LARGEST)
+
     def go_away(self) -> None:
         """Tell the peer that we take no further streams; open ones go on."""
         if not self._leaving and not self.ended:
