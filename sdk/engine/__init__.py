@@ -34,6 +34,7 @@ _HOME = {
     "ConfigDecoder": "._capabilities",
     "ConnString": "._values",
     "Converger": "._capabilities",
+    "DecodeRequest": "._decoding",
     "Dep": "._values",
     "Describer": "._capabilities",
     "Description": "._description",
@@ -96,6 +97,7 @@ _HOME = {
     "describe_args": "._reference",
     "describe_blocks": "._reference",
     "encode_spec": "._spec",
+    "decode": "._decoding",
     "ensure_template_dir": "._template",
     "exact_dots": "._version",
     "format_duration": "._duration",
@@ -139,6 +141,7 @@ if TYPE_CHECKING:
     )
     from ._config import Block as Block, Config as Config
     from ._config_decoding import Validation as Validation, decode_config as decode_config, hcl_schema as hcl_schema
+    from ._decoding import DecodeRequest as DecodeRequest, decode as decode
     from ._description import ConfigArg as ConfigArg, ConfigBlock as ConfigBlock, Description as Description
     from ._driver import Driver as Driver
     from ._duration import format_duration as format_duration, parse_duration as parse_duration
