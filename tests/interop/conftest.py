@@ -84,6 +84,7 @@ def opened_workshop(go_program: Callable[[], Path], folder: Path) -> Iterator[Wo
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(variable, value)
         patch.setenv("TMPDIR", str(sockets))
+        patch.setenv("GORACE", "atexit_sleep_ms=10")  # a program under the race detector ends a second late by default
         patch.setattr(tempfile, "tempdir", None)
         workshop = Workshop(go_program, folder, sockets, {variable: value})
         try:
@@ -112,20 +113,27 @@ def pair(request: pytest.FixtureRequest) -> tuple[str, str]:
     return languages
 
 
-@pytest.fixture(scope="module", params=PAIRS, ids="-drives-".join)
-def lasting_pair(request: pytest.FixtureRequest) -> tuple[str, str]:
-    languages: tuple[str, str] = request.param
-    return languages
+COMBINATIONS = [
+    pytest.param((mode, *languages), id=f"{mode}-{'-drives-'.join(languages)}")
+    for mode in MODES
+    for languages in PAIRS
+    if languages[0] != languages[1] or mode in {"plain", "AutoMTLS-multiplexed"}
+]
+"""A mode and a pair. Two of the same language try only the modes with nothing and with everything."""
 
 
-@pytest.fixture(scope="module", params=MODES)
-def connected(
-    request: pytest.FixtureRequest, lasting_pair: tuple[str, str], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Host]:
+@pytest.fixture(params=COMBINATIONS)
+def combination(request: pytest.FixtureRequest) -> tuple[str, str, str]:
+    combined: tuple[str, str, str] = request.param
+    return combined
+
+
+@pytest.fixture(scope="module", params=COMBINATIONS)
+def connected(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
     """A host connected to a plugin, shared by the tests of a module that leave both as they were."""
+    mode, host, plugin = request.param
     folder = tmp_path_factory.mktemp("pair")
     with opened_workshop(lambda: request.getfixturevalue("go_program"), folder) as workshop:
-        host, plugin = lasting_pair
         connected = workshop.host(host)
-        connected.start(dataclasses.replace(MODES[request.param], command=workshop.plugin(plugin)))
+        connected.start(dataclasses.replace(MODES[mode], command=workshop.plugin(plugin)))
         yield connected

@@ -233,9 +233,13 @@ func (s *probeServer) Die(_ context.Context, request *probe.DieRequest) (*probe.
 
 // pattern is the content of a blob. Its period is a prime, so that a part that is lost, doubled or swapped shows.
 func pattern(size, seed int) []byte {
+	const period = 251
 	data := make([]byte, size)
-	for i := range data {
-		data[i] = byte((i + seed) % 251)
+	for i := range min(period, size) {
+		data[i] = byte((i + seed) % period)
+	}
+	for done := period; done < size; done *= 2 {
+		copy(data[done:], data[:done])
 	}
 	return data
 }

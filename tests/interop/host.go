@@ -186,7 +186,7 @@ func (h *host) start(_ context.Context, c *command) (any, error) {
 	protocol, err := h.client.Client()
 	if err != nil {
 		h.client.Kill()
-		return nil, err
+		return nil, fmt.Errorf("%w; on the plugin's stderr: %s", err, h.raw.copied())
 	}
 	dispensed, err := protocol.Dispense(probeName)
 	if err != nil {

@@ -13,6 +13,8 @@ from .conftest import MODES
 from .hosts import GoHost, HostError, Launch, alive, eventually
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from .conftest import Workshop
     from .hosts import Host
 
@@ -21,14 +23,14 @@ BOUND = 10.0
 LONG = 100
 
 
-def started(workshop: Workshop, pair: tuple[str, str], *flags: str, launch: Launch | None = None) -> Host:
+def started(workshop: Workshop, pair: Sequence[str], *flags: str, launch: Launch | None = None) -> Host:
     host = workshop.host(pair[0])
     host.start(dataclasses.replace(launch or Launch(), command=workshop.plugin(pair[1], *flags)))
     return host
 
 
-@pytest.mark.parametrize("mode", MODES)
-def test_a_plugin_that_is_asked_to_stop_ends_by_itself(workshop: Workshop, pair: tuple[str, str], mode: str):
+def test_a_plugin_that_is_asked_to_stop_ends_by_itself(workshop: Workshop, combination: tuple[str, str, str]):
+    mode, *pair = combination
     host = started(workshop, pair, launch=MODES[mode])
     pid = host.facts().pid
 
@@ -38,8 +40,8 @@ def test_a_plugin_that_is_asked_to_stop_ends_by_itself(workshop: Workshop, pair:
     assert not alive(pid)
 
 
-@pytest.mark.parametrize("mode", MODES)
-def test_a_plugin_that_does_not_end_is_killed(workshop: Workshop, pair: tuple[str, str], mode: str):
+def test_a_plugin_that_does_not_end_is_killed(workshop: Workshop, combination: tuple[str, str, str]):
+    mode, *pair = combination
     host = started(workshop, pair, "--stubborn", str(LONG), launch=MODES[mode])
     pid = host.facts().pid
 

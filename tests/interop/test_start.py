@@ -224,21 +224,22 @@ def test_a_plugin_without_tls_does_not_serve_a_host_with_it(
         started(workshop, pair, launch=Launch(root_ca=certificate)).ping()
 
 
-INTRUDERS = ["plaintext", "no certificate", "another certificate"]
-
-
-@pytest.mark.parametrize("multiplex", [False, True], ids=["AutoMTLS", "AutoMTLS-multiplexed"])
-@pytest.mark.parametrize("intruder", INTRUDERS)
+@pytest.mark.parametrize("intruder", ["plaintext", "no certificate", "another certificate"])
 @pytest.mark.parametrize("plugin", ["python", "go"])
 def test_under_auto_mtls_whoever_is_not_the_host_gets_no_answer(
-    workshop: Workshop, plugin: str, intruder: str, multiplex: bool, certificate: Path
+    workshop: Workshop, plugin: str, intruder: str, certificate: Path
 ):
-    if multiplex and intruder != "plaintext":
-        pytest.skip("TLS is inside the one yamux session, which the host has")
-    host = started(workshop, ("go", plugin), launch=Launch(auto_mtls=True, multiplex=multiplex))
-    path = host.reattachment()["Addr"]["String"]
+    host = started(workshop, ("go", plugin), launch=Launch(auto_mtls=True))
 
-    assert answer_to(intruder, path, certificate) == b""
+    assert answer_to(intruder, host.reattachment()["Addr"]["String"], certificate) == b""
+    host.echo(10)
+
+
+@pytest.mark.parametrize("mode", ["multiplexed", "AutoMTLS-multiplexed"])
+def test_our_multiplexed_plugin_closes_every_connection_but_the_first(workshop: Workshop, mode: str, certificate: Path):
+    host = started(workshop, ("go", "python"), launch=MODES[mode])
+
+    assert answer_to("plaintext", host.reattachment()["Addr"]["String"], certificate) == b""
     host.echo(10)
 
 
