@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shlex
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -13,14 +13,17 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
-from ._errors import ModtoolError
+from ..hcl import HCLError
+from ._child import check_command, run_command
+from ._errors import ModtoolError, UsageError, is_expected, text_of
 from ._module import Module, find_module
+from ._problems import ConfigError
+from ._session import Session
+from ._watch import Watch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator
     from types import FrameType
-
-    from ._session import Session
 
 _EXAMPLES = """\b
 Examples:
@@ -29,136 +32,175 @@ Examples:
   modtool dev -- curl -s localhost:8080
                                        boot, run a command, stop; its exit code is ours
 """
-# How often logs, processes and files are looked at; a person does not see the difference to "at once".
+# How often logs and processes are looked at; a person does not see the difference to "at once".
 _TICK = 0.1
 
 
-@click.command("dev", epilog=_EXAMPLES)
-@click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[CONFIG] [-- COMMAND...]")
+class _BeforeCommand(click.Command):
+    """A click command whose arguments end at the first ``--``; what stands behind it is left as it is."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        own = args[: args.index("--")] if "--" in args else args
+        ctx.obj = tuple(args[len(own) + 1 :])
+        if len(own) < len(args) and not ctx.obj:
+            raise click.UsageError("expected a command behind --", ctx)
+        return super().parse_args(ctx, own)
+
+    def collect_usage_pieces(self, ctx: click.Context) -> list[str]:
+        return [*super().collect_usage_pieces(ctx), "[-- COMMAND...]"]
+
+
+@click.command("dev", cls=_BeforeCommand, epilog=_EXAMPLES)
+@click.argument("config", required=False, type=click.Path(path_type=Path))
 @click.option("--watch", is_flag=True, help="Boot again when the module's sources or the config change.")
 @click.option("--home", type=click.Path(file_okay=False, path_type=Path), help="Keep the engines' data here.")
 @click.option("--plugin", metavar="COMMAND", help="The plugin's command, instead of the one of this folder's project.")
-@click.pass_context
-def command(
-    context: click.Context, arguments: tuple[str, ...], watch: bool, home: Path | None, plugin: str | None
-) -> int:
+@click.pass_obj
+def command(after: tuple[str, ...], config: Path | None, watch: bool, home: Path | None, plugin: str | None) -> int:
     """Serve the instances of CONFIG on their ports, without doze.
 
     The module of this folder is launched as doze launches it, decodes every block of its type, and boots the instances
     in the order of their references. Each is served on 127.0.0.1 at its `port`; connection strings and logs are printed
     here. Nothing is left running, however this ends. CONFIG is examples/doze.hcl unless named.
 
+    With COMMAND the output is the command's own, and connection strings are in its environment.
+
     Not evaluated, and refused with a position: for_each, count, use, listen, tls, blocks of other modules.
     """
-    from ._session import Session
-
-    config, after = _split(arguments, context)
+    if after and watch:
+        raise click.UsageError("--watch does not go with a command, which runs once")
+    if after:
+        check_command(after)
     module = None if plugin else find_module(Path())
+    say = _Terminal(err=bool(after))
     session = Session(
         config=config or (module.example if module else Path("doze.hcl")),
         command=shlex.split(plugin) if plugin else _command(module),
         environ=os.environ if module is None else module.environment,
         home=home,
-        say=click.echo,
+        say=say.line,
+        progress=say.progress,
+        logger=_plugin_logger(say.line),
     )
     signal.signal(signal.SIGTERM, _end)
     try:
         with session:
-            if after:
-                return _run(session, after)
-            return _follow(session, _Watched(session.config, module) if watch else None)
+            try:
+                if after:
+                    return _run(session, after)
+                return _follow(session, Watch(_watched(session.config, module)) if watch else None)
+            except Exception as error:
+                _keep_logs(session, error)
+                raise
     except KeyboardInterrupt:
         return 130
+
+
+class _Terminal:
+    """Where lines are printed, and on a terminal what is being waited for."""
+
+    def __init__(self, *, err: bool) -> None:
+        self._err = err
+        self._shows = sys.stderr.isatty()
+        self._shown = False
+
+    def line(self, text: str) -> None:
+        self.progress("")
+        click.echo(text, err=self._err)
+
+    def progress(self, text: str) -> None:
+        if self._shows and (text or self._shown):
+            click.echo(f"\r\x1b[K{text and text + ' …'}", err=True, nl=False)
+            self._shown = bool(text)
+
+
+class _Records(logging.Handler):
+    """Prints the plugin's log records, one line each; their tracebacks are in its log file."""
+
+    def __init__(self, say: Callable[[str], object]) -> None:
+        super().__init__(logging.INFO)
+        self._say = say
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._say(f"plugin | {record.levelname.lower()}: {record.getMessage()}")
+
+
+def _plugin_logger(say: Callable[[str], object]) -> logging.Logger:
+    logger = logging.getLogger("doze_sdk.modtool.plugin")
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+    logger.addHandler(_Records(say))
+    return logger
 
 
 def _command(module: Module | None) -> list[str]:
     return module.command if module else []
 
 
-def _split(arguments: tuple[str, ...], context: click.Context) -> tuple[Path | None, tuple[str, ...]]:
-    """Tell CONFIG from COMMAND; click has taken the `--` away, so it is looked for where it stood."""
-    before = len(arguments)
-    words = sys.argv
-    if "--" in words:
-        before = len(arguments) - len(words[words.index("--") + 1 :])
-    if before > 1:
-        raise click.UsageError(f"expected one CONFIG, got {' '.join(arguments[:before])}", context)
-    return (Path(arguments[0]) if before else None), arguments[before:]
+def _watched(config: Path, module: Module | None) -> Callable[[], Iterator[Path]]:
+    def files() -> Iterator[Path]:
+        yield config
+        if module is not None:
+            yield from module.sources()
+
+    return files
 
 
 def _end(_number: int, _frame: FrameType | None) -> NoReturn:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second one would cut the clean-up short
     raise SystemExit(128 + signal.SIGTERM)
 
 
 def _run(session: Session, command: tuple[str, ...]) -> int:
     """Run *command* with the connection strings in its environment."""
     session.boot()
-    try:
-        return subprocess.run(command, env={**os.environ, **session.variables()}, check=False).returncode
-    except OSError as error:
-        raise ModtoolError(f"running {command[0]}: {error.strerror}") from None
+    code = run_command(command, {**os.environ, **session.variables()}, session.reaper)
+    if code and (ended := session.ended()):
+        click.echo(ended, err=True)
+    return code
 
 
-def _follow(session: Session, watched: _Watched | None) -> int:
-    session.boot()
+def _follow(session: Session, watch: Watch | None) -> int:
+    _boot(session, watch)
     while True:
         time.sleep(_TICK)
         session.print_logs()
-        if watched and watched.changed():
-            click.echo("a source changed, booting again")
-            _boot_again(session, watched)
-        if ended := session.ended():
-            click.echo(ended, err=True)
-            if watched is None:
-                return 1
+        if watch and watch.changed():
+            click.echo("a source changed, booting again", err=True)
             session.stop()
-            click.echo("waiting for a change")
-            watched.wait()
-            _boot_again(session, watched)
+            _boot(session, watch)
+        if ended := session.ended():
+            session.print_logs()
+            if watch is None:
+                raise ModtoolError(ended)
+            click.echo(ended, err=True)
+            session.stop()
+            _wait(watch)
+            _boot(session, watch)
 
 
-def _boot_again(session: Session, watched: _Watched) -> None:
-    """Boot until it works: what is wrong is printed, and the next change tries again."""
+def _boot(session: Session, watch: Watch | None) -> None:
+    """Boot; with a watch until it works: what is wrong is printed, and the next change tries again."""
     while True:
-        session.stop()
         try:
             session.boot()
-        except Exception as error:  # noqa: BLE001 - a source in the middle of an edit fails in any way there is
-            click.echo(str(error), err=True)
-            click.echo("waiting for a change")
-            watched.wait()
+        except Exception as error:
+            if watch is None or not is_expected(error):
+                raise
+            click.echo(text_of(error), err=True)
+            _wait(watch)
         else:
             return
 
 
-class _Watched:
-    """The files whose change means a new boot."""
+def _wait(watch: Watch) -> None:
+    click.echo("waiting for a change", err=True)
+    watch.wait()
 
-    def __init__(self, config: Path, module: Module | None) -> None:
-        self._config = config
-        self._module = module
-        self._seen = self._state()
 
-    def changed(self) -> bool:
-        state = self._state()
-        changed = state != self._seen
-        self._seen = state
-        return changed
-
-    def wait(self) -> None:
-        while not self.changed():
-            time.sleep(_TICK)
-
-    def _state(self) -> Mapping[Path, int]:
-        state = {}
-        for file in self._files():
-            try:
-                state[file] = file.stat().st_mtime_ns
-            except FileNotFoundError:
-                continue
-        return state
-
-    def _files(self) -> Iterator[Path]:
-        yield self._config
-        if self._module is not None:
-            yield from self._module.sources()
+def _keep_logs(session: Session, error: Exception) -> None:
+    """Say where the logs of a failed session are, unless nothing has run."""
+    if isinstance(error, HCLError | ConfigError | UsageError) or not is_expected(error):
+        return
+    if kept := session.keep_logs():
+        error.add_note(f"the logs are kept in {kept}")

@@ -13,3 +13,20 @@ class UsageError(ModtoolError):
     """The command line or a configuration is wrong, and nothing was done: exit code 2."""
 
     __module__ = "doze_sdk.modtool"
+
+
+def is_expected(error: Exception) -> bool:
+    """Whether *error* is one of the SDK's, whose text is a sentence; others are defects.
+
+    Each package of the SDK derives its errors from one base, so their home tells.
+    """
+    package = __package__.partition(".")[0] + "."
+    return any(kind.__module__.startswith(package) for kind in type(error).__mro__)
+
+
+def text_of(error: Exception) -> str:
+    """Return what a person is told of an expected error: problems of a config with the lines that have them."""
+    from ..hcl import HCLError, render
+
+    text = (isinstance(error, HCLError) and render(error.diagnostics)) or str(error)
+    return "\n".join([text, *getattr(error, "__notes__", ())])

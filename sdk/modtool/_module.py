@@ -8,7 +8,6 @@ import re
 import sys
 import tomllib
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..engine import name_problem
@@ -16,6 +15,7 @@ from ._errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from pathlib import Path
 
 _KEYS = ("name", "namespace", "entry", "interpreter", "minors", "triples", "size-budget", "channels", "publish", "keys")
 # One source each, and it is not this table.
@@ -61,9 +61,12 @@ class Module:
         return self.root / "examples" / "doze.hcl"
 
     def sources(self) -> Iterator[Path]:
-        """Yield the files whose change matters to a running plugin."""
-        source = self.root / "src"
-        yield from (source if source.is_dir() else self.root).rglob("*.py")
+        """Yield the files whose change matters to a running plugin: those of its package."""
+        package = self.entry.partition(":")[0].partition(".")[0]
+        for parent in (self.root / "src", self.root):
+            for file in (parent / package).rglob("*"):
+                if "__pycache__" not in file.parts and file.is_file():
+                    yield file
 
 
 def find_module(folder: Path) -> Module:

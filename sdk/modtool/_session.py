@@ -2,37 +2,50 @@
 
 from __future__ import annotations
 
+import fcntl
 import shutil
-from contextlib import ExitStack
+import tempfile
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..engine import Endpoint, EngineError, Instance, Version, capabilities, decode
-from ..host import Reaper, Splice, make_run_folder, wake
-from ..plugin import RemoteDriver, launch
+from ..engine import Dep, Endpoint, EngineError, Instance, Version, capabilities, decode
+from ..host import HostError, Reaper, Splice, check_socket_path, make_run_folder, wake
+from ..plugin import RemoteDriver, RemoteError, launch
 from ._errors import ModtoolError
+from ._problems import ConfigError, Problem
 from ._stack import Declared, Stack, read_stack
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    import logging
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from types import TracebackType
     from typing import Self
 
-    from ..host import Awake
+    from ..host import Awake, Follower
 
 # The number that today's host gives every module's instances.
 _PORT = 5432
+_SHORTER = "give the instance a shorter name, or --home a shorter folder"
+
+
+@dataclass(frozen=True, slots=True)
+class _Ready:
+    """An instance that nothing is wrong with, before it is booted."""
+
+    declared: Declared
+    instance: Instance[bytes]
+    supervised: bool
 
 
 @dataclass(frozen=True, slots=True)
 class _Served:
-    """A booted instance with what it is reached by, and where its log was printed up to."""
+    """A booted instance, and a reader for each of its logs by what its lines are marked with."""
 
     declared: Declared
     awake: Awake[bytes]
-    splice: Splice | None
-    printed: dict[str, int]
+    logs: Mapping[str, Follower]
 
 
 class Session:
@@ -45,7 +58,9 @@ class Session:
         command: the plugin's program and arguments.
         environ: the environment of plugin and engines.
         home: where data is kept; None is a folder that goes with the session.
-        say: prints a line.
+        say: prints a line of an engine's or the plugin's output, or a connection string.
+        progress: shows which step of which instance has begun; an empty text when all are done.
+        logger: gets the plugin's log records.
 
     """
 
@@ -57,23 +72,32 @@ class Session:
         environ: Mapping[str, str],
         home: Path | None,
         say: Callable[[str], object],
+        progress: Callable[[str], object],
+        logger: logging.Logger,
     ) -> None:
         self.config = config
+        self.reaper: Reaper
         self._command = command
         self._environ = environ
         self._home = home
         self._say = say
+        self._progress = progress
+        self._logger = logger
         self._whole = ExitStack()
         self._boot = ExitStack()
+        self._driver: RemoteDriver | None = None
         self._served: list[_Served] = []
 
     def __enter__(self) -> Self:
-        self._reaper = self._whole.enter_context(Reaper())
-        if self._home is None:
-            self._root = make_run_folder(reaper=self._reaper)
-            self._whole.callback(shutil.rmtree, self._root, ignore_errors=True)
-        else:
-            self._root = _writable(self._home.absolute())
+        with ExitStack() as whole:
+            self.reaper = whole.enter_context(Reaper())
+            if self._home is None:
+                self._root = make_run_folder(reaper=self.reaper)
+                whole.callback(shutil.rmtree, self._root, ignore_errors=True)
+            else:
+                self._root = self._home.absolute()
+                whole.enter_context(_taken(self._root))
+            self._whole = whole.pop_all()
         return self
 
     def __exit__(
@@ -86,108 +110,194 @@ class Session:
         """Read the config, take every port, then boot every instance in the order of its references.
 
         Raises:
-            HCLError, EngineError: the config is wrong; nothing was booted.
-            HostError: a port is taken, or an engine did not come up.
+            ConfigError, ParseError: the config is wrong; nothing was booted.
+            ModtoolError: a port is taken, a folder cannot be used; nothing was booted.
+            EngineError, HostError: an engine did not come up.
             PluginError: the module did not start.
 
         """
         with ExitStack() as boot:
-            environ = {**self._environ, "DOZE_HOME": str(self._root)}
-            driver = boot.enter_context(launch(self._command, env=environ, inherit_env=False))
-            stack = read_stack(self.config, _type_of(driver), versionless="versionless" in capabilities(driver))
-            planned = [self._decoded(driver, stack, declared) for declared in stack.instances]
-            ports = [self._port(driver, boot, declared, instance) for declared, instance in planned]
-            self._served = []
-            for (declared, instance), splice in zip(planned, ports, strict=True):
-                self._served.append(self._wake(driver, boot, declared, instance, splice))
+            boot.callback(self._progress, "")
+            self._progress("launching the module")
+            driver = self._driver = boot.enter_context(self._launched())
+            try:
+                self._boot_all(driver, boot)
+            except RemoteError as error:
+                if error.code == "UNAVAILABLE":
+                    raise EngineError(_last_words(driver)) from None
+                raise
             self._boot = boot.pop_all()
+
+    def _boot_all(self, driver: RemoteDriver, boot: ExitStack) -> None:
+        stack = read_stack(self.config, _type_of(driver), versionless="versionless" in capabilities(driver))
+        planned = self._planned(driver, stack)
+        splices = self._take_places(driver, boot, planned)
+        self._served = []
+        for ready in planned:
+            self._served.append(self._wake(driver, boot, ready, splices.get(ready.declared.name)))
 
     def stop(self) -> None:
         """Stop everything that `boot` started; harmless when nothing runs."""
         self._boot.close()
+        self._driver = None
         self._served = []
 
     def variables(self) -> dict[str, str]:
         """Return the connection strings as environment variables, a second one of a name with the instance's name."""
         variables: dict[str, str] = {}
         for served in self._served:
-            conn = served.awake.conn_string
-            if conn.env_var:
-                taken = conn.env_var in variables
-                name = f"{conn.env_var}_{served.declared.name.upper()}" if taken else conn.env_var
-                variables[name] = conn.url
+            name, url = self._connection(served, variables)
+            if name:
+                variables[name] = url
         return variables
 
     def print_logs(self) -> None:
         """Print the lines that the engines wrote since the last time, each behind its instance's name."""
         for served in self._served:
-            for name, process in served.awake.unit.processes.items():
-                text = process.log.read(served.printed.get(name, 0))
-                complete = text[: text.rfind("\n") + 1]
-                served.printed[name] = served.printed.get(name, 0) + len(complete.encode())
-                for line in complete.splitlines():
-                    self._say(f"{served.declared.name} | {line}")
+            for mark, log in served.logs.items():
+                with suppress(FileNotFoundError):  # an engine may remove its own log
+                    for line in log.lines():
+                        self._say(f"{mark} | {line}")
 
     def ended(self) -> str:
-        """Return a sentence on an engine that ended by itself; empty while all run."""
+        """Return a sentence on an engine or plugin that ended by itself; empty while all run."""
         for served in self._served:
             process = served.awake.unit.exited
             if process is not None:
                 return f"{served.declared.name}: process {process.name!r} {process.exit}"
+        if self._driver is not None and self._driver.plugin.exited:
+            return _last_words(self._driver)
         return ""
 
-    def _decoded(self, driver: RemoteDriver, stack: Stack, declared: Declared) -> tuple[Declared, Instance[bytes]]:
+    def keep_logs(self) -> Path | None:
+        """Copy the logs out of a home that goes with this session, and return their folder; None if they stay."""
+        logs = sorted(self._root.glob("**/*.log")) if self._home is None else []
+        if not logs:
+            return None
+        kept = Path(tempfile.mkdtemp(prefix="modtool-dev-"))
+        for log in logs:
+            target = kept / log.relative_to(self._root)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(log, target)
+        return kept
+
+    def _launched(self) -> RemoteDriver:
+        environ = {**self._environ, "DOZE_HOME": str(self._root)}
+        return launch(self._command, env=environ, inherit_env=False, logger=self._logger, on_output=self._output)
+
+    def _output(self, data: bytes) -> None:
+        for line in data.decode(errors="replace").splitlines():
+            self._say(f"plugin | {line}")
+
+    def _connection(self, served: _Served, taken: Mapping[str, str]) -> tuple[str, str]:
+        conn = served.awake.conn_string
+        name = conn.env_var
+        return (f"{name}_{served.declared.name.upper()}" if name in taken else name), conn.url
+
+    def _planned(self, driver: RemoteDriver, stack: Stack) -> list[_Ready]:
+        """Decode every block; everything that is wrong with any of them is raised as one error."""
+        planned = []
+        refused = []
+        for declared in stack.instances:
+            try:
+                planned.append(self._decoded(driver, stack, declared))
+            except RemoteError as error:
+                if error.code == "UNAVAILABLE":
+                    raise
+                stack.report(declared, str(error))
+                refused.append(error)
+        if stack.problems:
+            raise ConfigError(stack.problems)
+        if refused:
+            raise refused[0]
+        return planned
+
+    def _decoded(self, driver: RemoteDriver, stack: Stack, declared: Declared) -> _Ready:
         spec = decode(driver, stack.request(declared))
         assert isinstance(spec, bytes)  # noqa: S101 - a RemoteDriver's specs are
         endpoint = Endpoint(tcp_addr="" if declared.port is None else f"127.0.0.1:{declared.port}")
         instance = Instance(
             name=declared.name, type=driver.type, version=Version(declared.version), spec=spec, endpoint=endpoint
         )
-        stack.expose(declared, driver.conn_string(instance, endpoint), _attributes(driver, instance, endpoint))
+        offered = capabilities(driver)
+        attributes = driver.attributes(instance, endpoint) if "attributer" in offered else {}
+        stack.expose(declared, driver.conn_string(instance, endpoint), attributes)
+        supervised = "lifecycle" in offered and driver.supervised(instance)
+        if declared.port is None and not supervised:
+            why = f"Missing port; modtool dev serves {declared.block} on one: add `port = …`"
+            stack.problems.append(_at_header(declared, why))
         root = self._root / declared.name
-        return declared, replace(instance, data_dir=root / "data", socket_dir=root / "run", port=_PORT)
+        placed = replace(instance, data_dir=root / "data", socket_dir=root / "run", port=_PORT)
+        return _Ready(declared, placed, supervised)
 
-    def _port(
-        self, driver: RemoteDriver, boot: ExitStack, declared: Declared, instance: Instance[bytes]
-    ) -> Splice | None:
-        """Take the instance's port, unless the engine binds it itself."""
-        if "lifecycle" in capabilities(driver) and driver.supervised(instance):
-            return None
+    def _take_places(self, driver: RemoteDriver, boot: ExitStack, planned: Sequence[_Ready]) -> dict[str, Splice]:
+        """Make every folder and take every port, before anything boots; all that is in the way is one error."""
+        splices: dict[str, Splice] = {}
+        problems = []
+        for ready in planned:
+            try:
+                if splice := self._place(driver, ready):
+                    boot.callback(splice.close)
+                    splices[ready.declared.name] = splice
+            except (HostError, EngineError, ModtoolError) as error:
+                problems.append(f"{ready.declared.range}: {ready.declared.block}: {error}")
+        if problems:
+            raise ModtoolError("\n".join(problems))
+        return splices
+
+    def _place(self, driver: RemoteDriver, ready: _Ready) -> Splice | None:
+        instance, port = ready.instance, ready.declared.port
         backend = driver.backend_socket(instance.socket_dir, instance.port)
+        if backend is not None:
+            check_socket_path(backend, hint=_SHORTER)
+        _writable(instance.data_dir.parent)
+        if ready.supervised:
+            if port is not None:  # the engine takes it itself, much later
+                Splice(("127.0.0.1", port), Path("/")).close()
+            return None
         if backend is None:
-            raise EngineError(
-                f"{declared.block}: the driver names no backend socket, and the instance is not supervised"
-            )
-        if declared.port is None:
-            raise ModtoolError(f"{declared.range}: {declared.block} has no port; modtool dev serves each on one")
-        splice = Splice(("127.0.0.1", declared.port), backend)
-        boot.callback(splice.close)
-        return splice
+            raise ModtoolError("the driver names no backend socket, and the instance is not supervised")
+        assert port is not None  # noqa: S101 - one without is a problem of the config
+        return Splice(("127.0.0.1", port), backend)
 
-    def _wake(
-        self,
-        driver: RemoteDriver,
-        boot: ExitStack,
-        declared: Declared,
-        instance: Instance[bytes],
-        splice: Splice | None,
-    ) -> _Served:
-        root = instance.data_dir.parent
-        root.mkdir(mode=0o700, parents=True, exist_ok=True)
+    def _wake(self, driver: RemoteDriver, boot: ExitStack, ready: _Ready, splice: Splice | None) -> _Served:
+        declared, instance = ready.declared, ready.instance
+        name = declared.name
         awake = wake(
             driver,
-            instance,
-            log_dir=root / "log",
-            reaper=self._reaper,
+            replace(instance, deps=dict(self._deps(driver, declared))),
+            log_dir=instance.data_dir.parent / "log",
+            reaper=self.reaper,
             template_root=self._root / "_templates",
             environ=self._environ,
+            progress=lambda step: self._progress(f"{name}: {step}"),
         )
         boot.callback(awake.stop)
         if splice:
             splice.serve()
-        conn = awake.conn_string
-        self._say(f"{declared.name}: {conn.env_var}={conn.url}" if conn.env_var else f"{declared.name}: awake")
-        return _Served(declared, awake, splice, {})
+        processes = awake.unit.processes
+        marks = {process: name if len(processes) == 1 else f"{name}/{process}" for process in processes}
+        served = _Served(declared, awake, {marks[key]: process.log.follow() for key, process in processes.items()})
+        variable, url = self._connection(served, self.variables())
+        self._progress("")
+        self._say(f"{name}: {variable}={url}" if variable else f"{name}: awake")
+        return served
+
+    def _deps(self, driver: RemoteDriver, declared: Declared) -> Iterator[tuple[str, Dep]]:
+        """Yield what the host tells an instance about those that it refers to."""
+        for served in self._served:
+            needed = served.awake.instance
+            if needed.name in declared.needs:
+                yield (
+                    needed.name,
+                    Dep(
+                        name=needed.name,
+                        engine=needed.type,
+                        socket_dir=needed.socket_dir,
+                        backend=needed.endpoint.backend,
+                        url=driver.backend_url(needed) if "backend_url" in capabilities(driver) else "",
+                    ),
+                )
 
 
 def _type_of(driver: RemoteDriver) -> str:
@@ -199,16 +309,35 @@ def _type_of(driver: RemoteDriver) -> str:
     return driver.type
 
 
-def _attributes(driver: RemoteDriver, instance: Instance[bytes], endpoint: Endpoint) -> Mapping[str, object]:
-    return driver.attributes(instance, endpoint) if "attributer" in capabilities(driver) else {}
+def _last_words(driver: RemoteDriver) -> str:
+    """Say how the plugin ended."""
+    plugin = driver.plugin
+    plugin.wait(1.0)  # its connection is lost a moment before its exit code is there
+    how = f"exit code {plugin.exit_code}" if (plugin.exit_code or 0) >= 0 else f"signal {-(plugin.exit_code or 0)}"
+    return "\n  ".join([f"the plugin's process {plugin.pid} ended by itself ({how})", *plugin.stderr])
 
 
-def _writable(home: Path) -> Path:
+def _at_header(declared: Declared, text: str) -> Problem:
+    start = declared.range.start_pos
+    return Problem(start.line, start.column, f"{declared.range}: {text}")
+
+
+@contextmanager
+def _taken(home: Path) -> Iterator[None]:
+    """Make *home* if need be, and keep others out of it: two engines must not run on the same data."""
+    _writable(home)
+    with (home / ".modtool-dev.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ModtoolError(f"--home {home}: another modtool dev uses it; name another folder") from None
+        yield
+
+
+def _writable(folder: Path) -> None:
     try:
-        home.mkdir(mode=0o700, parents=True, exist_ok=True)
-        probe = home / ".doze-writable"
-        probe.touch()
-        probe.unlink()
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        (folder / ".doze-writable").touch()
+        (folder / ".doze-writable").unlink()
     except OSError as error:
-        raise ModtoolError(f"--home {home}: {error.strerror}; name a folder that can be written to") from None
-    return home
+        raise ModtoolError(f"writing to {folder}: {error.strerror}; name a folder that can be written to") from None

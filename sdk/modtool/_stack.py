@@ -5,35 +5,35 @@ The host evaluates more than this. What would make a difference and is not evalu
 
 from __future__ import annotations
 
+import difflib
 import json
 import os
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ..engine import BUILTIN, DecodeRequest, Version
 from ..hcl import (
-    HOST_FUNCTIONS,
     AttributeStep,
     Body,
     Context,
     Diagnostic,
-    EvaluationError,
-    Expression,
+    IndexStep,
     evaluate_with_diagnostics,
     from_json,
-    in_source_order,
     parse,
     references,
     to_json,
 )
 from ._errors import ModtoolError
+from ._problems import Problem, of_answer, of_diagnostics
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
     from ..engine import ConnString
-    from ..hcl import Attribute, Block, Range, Value
+    from ..hcl import Attribute, Block, Expression, Range, Value
 
 VARIABLE = "DOZE_VAR_"
 """Environment variables ``DOZE_VAR_<name>`` give a declared variable another value than its default, as with doze."""
@@ -49,6 +49,14 @@ _REFUSED_ARGUMENTS = {
     "count": "modtool dev does not evaluate count; write one block for each instance",
     "listen": "modtool dev serves on a `port` only",
 }
+_ROOT_ARGUMENTS = {
+    "name": "",
+    "listen": "modtool dev serves on the `port` of each instance only",
+    "home": "modtool dev keeps data where --home says",
+    "data_dir": "modtool dev keeps data where --home says",
+}
+# An instance's name is a folder's here as it is in the host's home.
+_NAME = re.compile(r"(?!\.{0,2}\Z)[^/\0]+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +66,7 @@ class Declared:
     Attributes:
         port: None when the block has none.
         needs: names of the instances that it refers to.
-        range: the block's header.
+        source: the block itself.
 
     """
 
@@ -67,7 +75,12 @@ class Declared:
     version: str
     port: int | None
     needs: frozenset[str]
-    range: Range
+    source: Block
+
+    @property
+    def range(self) -> Range:
+        """The block's header."""
+        return self.source.range
 
     @property
     def block(self) -> str:
@@ -81,18 +94,21 @@ class Stack:
 
     Attributes:
         instances: each after those that it refers to.
+        problems: what is wrong so far; `report` adds to it.
 
     """
 
     file: Path
     content: bytes
     instances: tuple[Declared, ...]
-    roots: dict[str, Value]
+    problems: list[Problem]
+    _roots: dict[str, Value]
+    _broken: set[tuple[str, str]]
     _exposed: dict[str, Value] = field(default_factory=dict)
 
     def request(self, declared: Declared) -> DecodeRequest:
         """Return what the host would send to have the instance's block decoded."""
-        variables = dict(self.roots)
+        variables = dict(self._roots)
         if self._exposed:
             variables[declared.type] = dict(self._exposed)
         return DecodeRequest(
@@ -107,13 +123,13 @@ class Stack:
 
     def expose(self, declared: Declared, conn: ConnString, attributes: Mapping[str, object]) -> None:
         """Let later instances refer to this one: the host's own attributes, and the driver's over them."""
-        port = declared.port or 0
+        host = "127.0.0.1" if declared.port else ""
         known = {
             "name": declared.name,
             "engine": declared.type,
-            "address": f"127.0.0.1:{port}",
-            "host": "127.0.0.1",
-            "port": port,
+            "address": f"{host}:{declared.port}" if declared.port else "",
+            "host": host,
+            "port": declared.port or 0,
             "socket": "",
             "url": conn.url,
             "env_var": conn.env_var,
@@ -121,12 +137,32 @@ class Stack:
         }
         self._exposed[declared.name] = from_json(json.dumps(known))
 
+    def report(self, declared: Declared, answer: str) -> None:
+        """Note what the plugin says against an instance's block, and that others cannot refer to it.
+
+        What is said of an argument that refers to something broken is left out: it would not be wrong otherwise.
+        """
+        consequences = [_lines(attribute) for attribute in self._touched(declared.source.body)]
+        for problem in of_answer(answer, str(self.file), declared.range):
+            if not any(problem.line in lines for lines in consequences):
+                self.problems.append(problem)
+        self._broken.add((declared.type, declared.name))
+
+    def _touched(self, body: Body) -> Iterator[Attribute]:
+        for attribute in body.attributes.values():
+            if self._broken & set(_referred(attribute.expression)):
+                yield attribute
+        for block in body.blocks:
+            yield from self._touched(block.body)
+
 
 def read_stack(file: Path, engine_type: str, *, versionless: bool) -> Stack:
     """Read the blocks of *engine_type* from *file*.
 
+    What is wrong with them is in the stack's `problems`, beside what can be read all the same.
+
     Raises:
-        HCLError: the file is no HCL, or holds something that is wrong or not evaluated here; every problem is in it.
+        ParseError: the file is no HCL.
         ModtoolError: the file cannot be read, or declares no such block.
 
     """
@@ -138,11 +174,9 @@ def read_stack(file: Path, engine_type: str, *, versionless: bool) -> Stack:
     reading = _Reading(engine_type, versionless)
     declared = reading.instances(body)
     ordered = reading.in_order(declared)
-    if reading.problems:
-        raise EvaluationError(in_source_order(reading.problems))
-    if not ordered:
+    if not ordered and not reading.problems:
         raise ModtoolError(f'{file} declares no instance; write a block: {engine_type} "name" {{ … }}')
-    return Stack(file, content, ordered, reading.roots)
+    return Stack(file, content, ordered, list(of_diagnostics(reading.problems)), reading.roots, reading.broken)
 
 
 class _Reading:
@@ -153,8 +187,11 @@ class _Reading:
         self._versionless = versionless
         self.problems: list[Diagnostic] = []
         self.roots: dict[str, Value] = {"var": {}}
+        # What is referred to in vain, as root and name: it was refused, or has no value.
+        self.broken: set[tuple[str, str]] = set()
 
     def instances(self, body: Body) -> list[Declared]:
+        self._root_arguments(body)
         by_type: dict[str, list[Block]] = {}
         for block in body.blocks:
             by_type.setdefault(block.type, []).append(block)
@@ -165,8 +202,10 @@ class _Reading:
             if kind not in _PASSED_OVER:
                 why = _REFUSED.get(kind, f"modtool dev serves blocks of type {self._type!r} only")
                 self.problems += [Diagnostic("Not served", why, block.type_range) for block in blocks]
-        names = {block.labels[0] for block in own if len(block.labels) == 1}
-        return [declared for block in own if (declared := self._instance(block, names))]
+                self.broken |= {(kind, block.labels[0]) for block in blocks if block.labels}
+        named = self._named(own)
+        enabled = {name: block for name, block in named.items() if self._enabled(block.body.attributes.get("enabled"))}
+        return [self._instance(name, block, set(enabled)) for name, block in enabled.items()]
 
     def in_order(self, declared: list[Declared]) -> tuple[Declared, ...]:
         """Put each instance behind those that it refers to."""
@@ -175,37 +214,70 @@ class _Reading:
         while waiting:
             ready = [instance for instance in waiting.values() if not instance.needs & waiting.keys()]
             if not ready:
-                first = next(iter(waiting.values()))
-                circle = ", ".join(sorted(waiting))
-                self.problems.append(
-                    Diagnostic("Dependency cycle", f"These refer to each other: {circle}.", first.range)
-                )
-                break
+                self._report_cycle(waiting)
+                ready = list(waiting.values())
             ordered += ready
             for instance in ready:
                 del waiting[instance.name]
         return tuple(ordered)
 
-    def _instance(self, block: Block, names: set[str]) -> Declared | None:
-        if len(block.labels) != 1:
-            detail = f'Expected one label, as in {block.type} "name", got {len(block.labels)}.'
-            self.problems.append(Diagnostic("Missing name", detail, block.range))
-            return None
+    def _report_cycle(self, waiting: Mapping[str, Declared]) -> None:
+        for instance in waiting.values():
+            self.broken.add((instance.type, instance.name))
+        # Those that merely refer to a cycle wait as well; going on from any of them ends in it.
+        path = [next(iter(waiting))]
+        while (following := min(waiting[path[-1]].needs & waiting.keys())) not in path:
+            path.append(following)
+        cycle = [*path[path.index(following) :], following]
+        detail = f"These refer to each other: {' -> '.join(cycle)}."
+        self.problems.append(Diagnostic("Dependency cycle", detail, waiting[following].range))
+
+    def _root_arguments(self, body: Body) -> None:
+        for name, attribute in body.attributes.items():
+            if name not in _ROOT_ARGUMENTS:
+                detail = f'An argument named "{name}" is not expected here.{_near(name, _ROOT_ARGUMENTS)}'
+                self.problems.append(Diagnostic("Unsupported argument", detail, attribute.name_range))
+            elif why := _ROOT_ARGUMENTS[name]:
+                self.problems.append(Diagnostic("Not evaluated", why, attribute.name_range))
+
+    def _named(self, blocks: Iterable[Block]) -> dict[str, Block]:
+        """Return the blocks by their names, without those whose names are wrong."""
+        named: dict[str, Block] = {}
+        for block in blocks:
+            if len(block.labels) != 1:
+                detail = f'Expected one label, as in {block.type} "name", got {len(block.labels)}.'
+                self.problems.append(Diagnostic("Wrong number of labels", detail, block.range))
+            elif (name := block.labels[0]) in named:
+                detail = f'There already is a {block.type} "{name}", at {named[name].range}.'
+                self.problems.append(Diagnostic("Duplicate name", detail, block.range))
+            elif not _NAME.fullmatch(name):
+                detail = "A name must be fit for a folder: not empty, and without slashes."
+                self.problems.append(Diagnostic("Unsuitable name", detail, block.label_ranges[0]))
+            else:
+                named[name] = block
+        return named
+
+    def _instance(self, name: str, block: Block, names: set[str]) -> Declared:
         attributes = block.body.attributes
-        for name, why in _REFUSED_ARGUMENTS.items():
-            if name in attributes:
-                self.problems.append(Diagnostic("Not evaluated", why, attributes[name].name_range))
-        if self._value(attributes.get("enabled"), default=True) is False:
-            return None
-        own = block.labels[0]
+        for argument, why in _REFUSED_ARGUMENTS.items():
+            if argument in attributes:
+                self.problems.append(Diagnostic("Not evaluated", why, attributes[argument].name_range))
         return Declared(
             type=block.type,
-            name=own,
+            name=name,
             version=self._version(block),
             port=self._port(attributes.get("port")),
-            needs=frozenset(self._needs(block.body, names) - {own}),
-            range=block.range,
+            needs=self._needs(block.body, names) - {name},
+            source=block,
         )
+
+    def _enabled(self, attribute: Attribute | None) -> bool:
+        value = self._value(attribute, default=True)
+        if isinstance(value, bool) or attribute is None:
+            return bool(value)
+        detail = f"Expected true or false, got {_shown(value)}."
+        self.problems.append(Diagnostic("Unsuitable value", detail, attribute.expression.range))
+        return True
 
     def _version(self, block: Block) -> str:
         attribute = block.body.attributes.get("version")
@@ -216,64 +288,101 @@ class _Reading:
             return BUILTIN
         value = self._value(attribute, default=BUILTIN)
         # As the host turns it into text: 1.10 without quotes is the number 1.1.
-        return value if isinstance(value, str) else to_json(value)
+        return value if isinstance(value, str) else _shown(value)
 
     def _port(self, attribute: Attribute | None) -> int | None:
         value = self._value(attribute, default=None)
         if value is None or attribute is None:
             return None
+        if isinstance(value, str) and value.isdecimal():
+            value = int(value)
         if isinstance(value, int) and not isinstance(value, bool) and 0 < value < 65536:
             return value
-        detail = f"Expected a whole number from 1 to 65535, got {to_json(value)}."
+        detail = f"Expected a whole number from 1 to 65535, got {_shown(value)}."
         self.problems.append(Diagnostic("Unsuitable port", detail, attribute.expression.range))
         return None
 
-    def _needs(self, body: Body, names: set[str]) -> set[str]:
-        found = _members(body, self._type) & names
-        depends_on = self._value(body.attributes.get("depends_on"), default={})
-        if isinstance(depends_on, dict):
-            wanted = (str(key).removeprefix(f"{self._type}.") for key in depends_on)
-            found |= names.intersection(wanted)
-        return found
+    def _needs(self, body: Body, names: set[str]) -> frozenset[str]:
+        """Return the instances that a block refers to; a name that is none is a problem."""
+        found: dict[str, Range] = {}
+        for reference in references(body):
+            if reference.name == self._type and (name := _member(reference)):
+                found.setdefault(name, reference.range)
+        depends_on = body.attributes.get("depends_on")
+        value = self._value(depends_on, default={})
+        if depends_on is not None and isinstance(value, dict):
+            for key in value:
+                found.setdefault(str(key).removeprefix(f"{self._type}."), depends_on.expression.range)
+        for name, where in found.items():
+            if name not in names:
+                detail = f'This file has no enabled {self._type} "{name}".{_near(name, names)}'
+                self.problems.append(Diagnostic("Unknown instance", detail, where))
+                self.broken.add((self._type, name))
+        return frozenset(names.intersection(found))
 
     def _variables(self, blocks: Iterable[Block]) -> None:
         values: dict[str, Value] = {}
         for block in blocks:
             for name in block.labels[:1]:
-                default = self._value(block.body.attributes.get("default"), default=None)
-                values[name] = os.environ.get(f"{VARIABLE}{name}", default)
+                default = block.body.attributes.get("default")
+                given = os.environ.get(f"{VARIABLE}{name}")
+                if default is None and given is None:
+                    detail = f'Variable "{name}" has no default; set {VARIABLE}{name}, or give it one.'
+                    self.problems.append(Diagnostic("Missing value", detail, block.range))
+                    self.broken.add(("var", name))
+                values[name] = self._value(default, default=None) if given is None else given
         self.roots["var"] = values
 
     def _locals(self, blocks: Iterable[Block]) -> None:
         """Evaluate locals, which may refer to each other in any order."""
         waiting = {name: attribute for block in blocks for name, attribute in block.body.attributes.items()}
         values: dict[str, Value] = {}
-        self.roots["local"] = values
+        if waiting:
+            self.roots["local"] = values
         while waiting:
-            ready = [
-                name
-                for name, attribute in waiting.items()
-                if not _members(attribute.expression, "local") & waiting.keys()
-            ]
+            ready = [name for name, attribute in waiting.items() if not _locals_in(attribute) & waiting.keys()]
             for name in ready or list(waiting):  # a circle: let the language say what is missing
+                before = len(self.problems)
                 values[name] = self._value(waiting.pop(name), default=None)
-        if not values:
-            del self.roots["local"]
+                if len(self.problems) > before:
+                    self.broken.add(("local", name))
 
     def _value(self, attribute: Attribute | None, *, default: Value) -> Value:
-        if attribute is None:
+        if attribute is None or self.broken & set(_referred(attribute.expression)):
             return default
+        from ..hcl import HOST_FUNCTIONS
+
         value, problems = evaluate_with_diagnostics(attribute.expression, Context(self.roots, HOST_FUNCTIONS))
         self.problems += problems
         return default if problems else value
 
 
-def _members(node: Body | Expression, root: str) -> set[str]:
-    """Return the names behind *root* in everything that *node* refers to: `a` for ``local.a``."""
-    return {
-        step.name
-        for reference in references(node)
-        if reference.name == root
-        for step in reference.steps[:1]
-        if isinstance(step, AttributeStep)
-    }
+def _referred(node: Body | Expression) -> Iterator[tuple[str, str]]:
+    """Yield root and name of everything that *node* refers to: ``local`` and ``a`` for ``local.a``."""
+    for reference in references(node):
+        if name := _member(reference):
+            yield reference.name, name
+
+
+def _member(reference: Expression) -> str:
+    first = next(iter(getattr(reference, "steps", ())), None)
+    if isinstance(first, AttributeStep):
+        return first.name
+    return first.key if isinstance(first, IndexStep) and isinstance(first.key, str) else ""
+
+
+def _locals_in(attribute: Attribute) -> set[str]:
+    return {name for root, name in _referred(attribute.expression) if root == "local"}
+
+
+def _lines(attribute: Attribute) -> range:
+    return range(attribute.range.start_pos.line, attribute.range.end_pos.line + 1)
+
+
+def _near(name: str, known: Iterable[str]) -> str:
+    close = difflib.get_close_matches(name, list(known), n=1)
+    return f' Did you mean "{close[0]}"?' if close else ""
+
+
+def _shown(value: Value) -> str:
+    return to_json(value)

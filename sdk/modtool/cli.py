@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from ._errors import UsageError
+from ._errors import UsageError, is_expected, text_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,9 +38,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     except Exception as error:
-        if not _is_expected(error):
+        if not is_expected(error):
             raise
-        return _report(error)
+        return _fail(text_of(error), 2 if isinstance(error, UsageError) else 1)
 
 
 def _run(arguments: Sequence[str]) -> int:
@@ -56,20 +56,6 @@ def _run(arguments: Sequence[str]) -> int:
     except click.Abort:
         return 130
     return result if isinstance(result, int) else 0
-
-
-def _is_expected(error: Exception) -> bool:
-    """Each package of the SDK derives its errors from one base, and their text is a sentence; others are defects."""
-    package = __package__.partition(".")[0] + "."
-    return any(kind.__module__.startswith(package) for kind in type(error).__mro__)
-
-
-def _report(error: Exception) -> int:
-    from ..hcl import HCLError, render
-
-    if isinstance(error, HCLError):
-        return _fail(render(error.diagnostics), 1)
-    return _fail(str(error), 2 if isinstance(error, UsageError) else 1)
 
 
 def _fail(text: str, code: int) -> int:

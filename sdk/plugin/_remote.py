@@ -39,7 +39,7 @@ from ._proto import dozeplugin_v1_pb2 as pb
 
 if TYPE_CHECKING:
     import logging
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
     from types import TracebackType
     from typing import Self
@@ -91,6 +91,7 @@ def launch(
     cwd: str | os.PathLike[str] | None = None,
     start_timeout: float = 60.0,
     logger: logging.Logger | None = None,
+    on_output: Callable[[bytes], object] | None = None,
 ) -> RemoteDriver:
     """Start a module's plugin process as doze does, and return a driver that stands for it.
 
@@ -101,6 +102,7 @@ def launch(
         env: variables for it beside, or instead of, this process's own.
         start_timeout: seconds until it must have announced itself.
         logger: where its log records go; default ``doze_sdk.plugin.<program>``.
+        on_output: called, from a thread, with what it writes to stdout and stderr once it serves.
 
     Raises:
         kernel.PluginError: it did not start; the subclass and the text say what to do.
@@ -117,6 +119,8 @@ def launch(
         cwd=cwd,
         start_timeout=start_timeout,
         logger=logger,
+        on_stdout=on_output,
+        on_stderr=on_output,
     )
     try:
         return RemoteDriver(plugin, command, env=env, inherit_env=inherit_env, cwd=cwd)
