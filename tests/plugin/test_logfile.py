@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import fcntl
 import logging
 import os
 import re
@@ -160,6 +161,40 @@ def test_a_file_that_another_process_put_aside_is_opened_anew(home: Path, logger
     assert log.read_text().endswith("driver: second\n")
 
 
+def test_while_another_process_puts_the_file_aside_records_go_on_into_it(home: Path, logger: logging.Logger) -> None:
+    attach(logger, size=100)
+    logger.info("x" * 90)
+    log = home / "logs" / "httpd.log"
+    with log.open() as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        logger.info("during")
+        assert names_in(log.parent) == ["httpd.log"]
+    logger.info("after")
+    assert log.with_name("httpd.log.1").read_text().endswith("driver: during\n")
+    assert log.read_text().endswith("driver: after\n")
+
+
+def test_a_file_that_was_put_aside_just_before_the_lock_is_not_put_aside_again(
+    home: Path, logger: logging.Logger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    attach(logger, size=100)
+    logger.info("x" * 90)
+    log = home / "logs" / "httpd.log"
+    flock = fcntl.flock
+
+    def another_is_faster(descriptor: int, operation: int) -> None:
+        if operation & fcntl.LOCK_EX:
+            log.rename(log.with_name("httpd.log.1"))
+            log.write_text("theirs\n")
+        flock(descriptor, operation)
+
+    monkeypatch.setattr(fcntl, "flock", another_is_faster)
+    logger.info("ours")
+    assert names_in(log.parent) == ["httpd.log", "httpd.log.1"]
+    assert log.read_text().startswith("theirs\n")
+    assert log.read_text().endswith("driver: ours\n")
+
+
 def test_a_removed_folder_is_made_again(home: Path, logger: logging.Logger) -> None:
     attach(logger)
     logger.info("first")
@@ -284,23 +319,24 @@ def test_processes_that_write_at_once_lose_and_mix_nothing(home: Path) -> None:
     assert max(file.stat().st_size for file in files) < 22_000
 
 
-def test_a_forked_child_writes_to_the_same_file_through_its_own_descriptor(home: Path) -> None:
+def test_a_forked_child_does_not_share_its_parents_lock(home: Path) -> None:
     program = (
-        "import logging, os, warnings\n"
-        "from doze_sdk.plugin import _logfile\n"
-        "handler = _logfile.install('httpd')\n"
+        "import fcntl, logging, os\n"
+        "from doze_sdk.plugin._logfile import LogFile\n"
+        "handler = LogFile('httpd', size=100)\n"
         "log = logging.getLogger('driver')\n"
-        "log.error('parent')\n"
+        "log.addHandler(handler)\n"
+        "log.error('x' * 90)\n"
+        "fcntl.flock(handler._descriptor, fcntl.LOCK_EX)\n"
         "child = os.fork()\n"
         "if not child:\n"
         "    log.error('child')\n"
         "    os._exit(0)\n"
         "os.waitpid(child, 0)\n"
-        "log.error('parent again')\n"
     )
     run_python(program, DOZE_HOME=str(home))
-    text = (home / "logs" / "httpd.log").read_text()
-    assert re.findall(r"driver: (.*)", text) == ["parent", "child", "parent again"]
+    assert names_in(home / "logs") == ["httpd.log"]
+    assert (home / "logs" / "httpd.log").read_text().endswith("driver: child\n")
 
 
 def test_install_writes_what_the_root_logger_gets(home: Path) -> None:

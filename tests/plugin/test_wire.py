@@ -7,6 +7,7 @@ import datetime as dt
 import fcntl
 import json
 import os
+import select
 import signal
 import socket
 import ssl
@@ -95,7 +96,7 @@ class Backend:
         self._listener = socket.socket(socket.AF_UNIX)
         self._listener.bind(os.fspath(self.path))
         self._listener.listen()
-        self._connections: list[socket.socket] = []
+        self.connections: list[socket.socket] = []
         self._thread = threading.Thread(target=self._accept, daemon=True)
         self._thread.start()
         self._threads = [self._thread]
@@ -106,7 +107,7 @@ class Backend:
                 connection, _ = self._listener.accept()
             except OSError:
                 return
-            self._connections.append(connection)
+            self.connections.append(connection)
             thread = threading.Thread(target=self._one, args=(connection,), daemon=True)
             self._threads.append(thread)
             thread.start()
@@ -121,7 +122,7 @@ class Backend:
     def close(self) -> None:
         self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
-        for connection in self._connections:
+        for connection in self.connections:
             with contextlib.suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
         for thread in self._threads:
@@ -380,27 +381,24 @@ def test_the_client_gets_its_end_of_stream_before_the_host_closes_its_duplicate(
     host.close()
 
 
-def test_the_hosts_connection_closes_last(server: WireServer, backend: Backend, folder: Path) -> None:
-    order: list[str] = []
+def test_client_and_backend_are_closed_when_the_host_hears_the_end(server: WireServer, backend: Backend) -> None:
     near, far = socket.socketpair()
     ended = threading.Event()
-
-    def serve(connection: socket.socket) -> None:
-        while connection.recv(4096):
-            pass
-        order.append("backend")
-        ended.set()
-
-    backend.serve = serve
+    backend.serve = lambda connection: ended.wait(3 * PATIENCE) and None
     host = Host(server, far, local_unix=True)
     near.sendall(b"HELLO ann\n")
     host.boot(backend)
     assert host.line() == "splice"
-    near.close()
+    read_line(near), read_line(near)
+    far.close()
+    near.shutdown(socket.SHUT_RDWR)
     assert host.line() == ""
-    order.append("side")
-    assert ended.wait(PATIENCE)
-    assert order == ["backend", "side"]
+    for connection in (near, backend.connections[0]):
+        poll = select.poll()
+        poll.register(connection, 0)
+        assert [event & select.POLLHUP for _, event in poll.poll(0)] == [select.POLLHUP]
+    ended.set()
+    near.close()
     host.close()
 
 
