@@ -47,6 +47,7 @@ HOSTILE = {
     "markup": "<b>&amp; # [x](y) | z",
     "long": "word " * 60 + "end",
 }
+ASKED = ("name", "namespace", "description", "author")
 
 
 @pytest.fixture
@@ -63,7 +64,7 @@ def bake(tmp_path):
                 str(template),
                 directory=directory,
                 no_input=True,
-                extra_context={key: expression(answer) for key, answer in answers.items()},
+                extra_context={key: expression(answer) if key in ASKED else answer for key, answer in answers.items()},
                 output_dir=str(output),
                 config_file=str(config),
                 accept_hooks=accept_hooks,
@@ -75,8 +76,6 @@ def bake(tmp_path):
 
 def expression(answer):
     """Cookiecutter renders what it is given; only what is asked on a terminal stays as it is."""
-    if answer in LICENCES:
-        return answer
     return '{{ "' + answer.replace("\\", "\\\\").replace('"', '\\"') + '" }}'
 
 
@@ -173,13 +172,12 @@ def test_the_template_names_the_version_of_this_checkout():
 
 def test_plain_cookiecutter_and_modtool_make_the_same_project(bake, tmp_path):
     answers = {"name": "my_queue", "namespace": "n-1", "description": HOSTILE["both quotes"], "author": "Ann \\"}
-    plain = bake(**answers)
     ours = new_project(**answers, output=tmp_path)
+    # Only the place of doze-sdk may differ: plain cookiecutter knows no relative path and no installed version.
+    source = tables(ours)["tool"].get("uv", {}).get("sources", {}).get("doze-sdk", {}).get("path", "index")
+    plain = bake(**answers, _sdk=source)
     assert files(plain) == files(ours)
-    _, different, errors = filecmp.cmpfiles(plain, ours, files(plain), shallow=False)
-    assert errors == []
-    assert different == ["pyproject.toml"]  # an absolute path of the checkout against a relative one, or a version
-    assert {**tables(plain)["tool"]["doze"]} == tables(ours)["tool"]["doze"]
+    assert filecmp.cmpfiles(plain, ours, files(plain), shallow=False) == (files(plain), [], [])
 
 
 def test_making_it_twice_gives_the_same_bytes_and_modes(bake):

@@ -1,5 +1,6 @@
 """`modtool new`: the verb and the library function under it."""
 
+import importlib.metadata
 import os
 import pty
 import subprocess
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+import doze_sdk
 from doze_sdk.engine import RESERVED_TYPES
 from doze_sdk.modtool import ModtoolError, UsageError, cli, new_project
 
@@ -120,15 +122,18 @@ def test_text_that_looks_like_a_template_stays_what_it_is(tmp_path):
     assert tables(new_project("httpd", description=text, output=tmp_path))["project"]["description"] == text
 
 
-def test_a_project_from_the_checkout_names_it_by_a_relative_path(tmp_path):
+def test_a_project_names_the_checkout_by_a_relative_path_or_else_pins_the_version(tmp_path):
     link = tmp_path / "link"
     folder = tmp_path / "folder"
     folder.mkdir()
     link.symlink_to(folder)  # a path relative to a link would be followed from where the link points
     project = new_project("httpd", output=link)
-    source = tables(project).get("tool", {}).get("uv", {}).get("sources", {}).get("doze-sdk")
-    if source is None:
-        pytest.skip("doze-sdk is installed from a wheel")
+    requirements = tables(project)["project"]["dependencies"]
+    if "site-packages" in doze_sdk.__file__:
+        assert requirements == [f"doze-sdk=={importlib.metadata.version('doze-sdk')}"]
+        return
+    source = tables(project)["tool"]["uv"]["sources"]["doze-sdk"]
+    assert requirements[0].startswith("doze-sdk>=")
     assert not Path(source["path"]).is_absolute()
     assert (folder / "httpd" / source["path"] / "sdk" / "modtool").is_dir()
 
