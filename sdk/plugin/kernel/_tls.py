@@ -29,6 +29,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from cryptography.hazmat.primitives.asymmetric import ec
+
 #: The name in every AutoMTLS certificate (go-plugin's mtls.go).
 NAME: Final = "localhost"
 
@@ -75,23 +77,42 @@ def generate() -> Identity:
         The package `cryptography` is not installed.
     """
     try:
-        from cryptography.hazmat.primitives import hashes
         from cryptography.hazmat.primitives.asymmetric import ec
     except ImportError as error:
         raise MissingExtraError(
             "making a certificate for AutoMTLS, which the other side asks for: the package cryptography is missing; "
             "pip install doze-sdk[mtls]"
         ) from error
+
     key = ec.generate_private_key(ec.SECP256R1())
     numbers = key.private_numbers()
     public = numbers.public_numbers
     point = b"\x04" + public.x.to_bytes(32, "big") + public.y.to_bytes(32, "big")
     unsigned = _certificate_info(point, time.time())
-    signature = key.sign(unsigned, ec.ECDSA(hashes.SHA256()))
+    signature = _sign(key, unsigned)
     return Identity(
         certificate=_der(0x30, unsigned, _ECDSA_SHA256, _bits(signature)),
         key=_key_info(numbers.private_value, point),
     )
+
+
+def _sign(key: ec.EllipticCurvePrivateKey, content: bytes) -> bytes:
+    from cryptography.hazmat.primitives import hashes
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    class Algorithm(ec.ECDSA):
+        """Leaves out the constructor, which imports 10 ms worth of modules to check an option that is not used here."""
+
+        algorithm = hashes.SHA256()
+        deterministic_signing = False
+
+        def __init__(self) -> None:
+            pass
+
+    try:
+        return key.sign(content, Algorithm())
+    except (AttributeError, TypeError):  # another version may look at more than the documented properties
+        return key.sign(content, ec.ECDSA(hashes.SHA256()))
 
 
 def peer_from_field(field: str) -> bytes:

@@ -328,6 +328,8 @@ class Connection:
 
     def deadline(self) -> float | None:
         """Return the time, on this connection's clock, at which `expire` has something to do."""
+        if not (self._unacknowledged or self._half_closed or self._pings):
+            return None
         limits = (self._unacknowledged, self._half_closed, self._pings)
         return min((next(iter(limit.values())) for limit in limits if limit), default=None)
 
