@@ -77,16 +77,16 @@ def _without_near_miss(answer: Answer) -> Answer:
 
 
 def _ambiguous_near_miss(ours: Answer, theirs: Answer) -> bool:
-    return _without_near_miss(ours) == _without_near_miss(theirs)
+    return _same(_without_near_miss(ours), _without_near_miss(theirs))
 
 
 def _infinity(ours: Answer, theirs: Answer) -> bool:
-    return "Inf" in f"{ours.value} {theirs.value}"
+    return re.search(r"\bInf\b", f"{ours.value} {theirs.value}") is not None
 
 
 def _negative_zero(ours: Answer, theirs: Answer) -> bool:
     zero = re.compile(r"-0(?![0-9.])")
-    return ours == theirs._replace(value=zero.sub("0", str(theirs.value)))
+    return isinstance(theirs.value, str) and _same(ours, theirs._replace(value=zero.sub("0", theirs.value)))
 
 
 def _panic(_: Answer, theirs: Answer) -> bool:
@@ -250,18 +250,17 @@ def _text(value: object) -> str:
 
 
 def _same(ours: Answer, theirs: Answer) -> bool:
-    if ours.stage != theirs.stage or ours.diagnostics != theirs.diagnostics:
-        return False
-    return ours.value == theirs.value and _kinds(ours.value) == _kinds(theirs.value)
+    return ours.stage == theirs.stage and ours.diagnostics == theirs.diagnostics and _equal(ours.value, theirs.value)
 
 
-def _kinds(value: object) -> object:
-    """The shape of a value, in which a bool is no number."""
-    if isinstance(value, dict):
-        return {key: _kinds(part) for key, part in value.items()}
-    if isinstance(value, list):
-        return [_kinds(part) for part in value]
-    return "number" if isinstance(value, int | float) and not isinstance(value, bool) else type(value).__name__
+def _equal(ours: object, theirs: object) -> bool:
+    if isinstance(ours, dict) and isinstance(theirs, dict):
+        return ours.keys() == theirs.keys() and all(_equal(part, theirs[key]) for key, part in ours.items())
+    if isinstance(ours, list) and isinstance(theirs, list):
+        return len(ours) == len(theirs) and all(map(_equal, ours, theirs))
+    if isinstance(ours, float) and type(theirs) is int:
+        return ours == float(theirs)  # the host writes a large float without its exponent
+    return ours == theirs and isinstance(ours, bool) == isinstance(theirs, bool)
 
 
 class Score(NamedTuple):
