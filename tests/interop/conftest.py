@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import os
 import re
 import shutil
 import sys
@@ -37,10 +36,9 @@ def go_program(tmp_path_factory: pytest.TempPathFactory) -> Path:
     try:
         return toolchain.build(tmp_path_factory.mktemp("go"))
     except toolchain.MissingGoError as error:
-        sentence = f"the tests against go-plugin itself need Go: {error}"
-        if os.environ.get("CI"):
-            pytest.fail(sentence)
-        pytest.skip(sentence)
+        pytest.skip(
+            f"the tests against go-plugin itself need Go: {error}"
+        )  # in CI tests/conftest.py makes it a failure
 
 
 class Workshop:

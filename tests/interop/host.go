@@ -22,6 +22,7 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/hashicorp/go-plugin"
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/status"
 
 	"interop/gopb/probe"
@@ -33,6 +34,7 @@ type command struct {
 	Op string
 
 	// start
+	Contract     string // probe, or engine
 	Command      []string
 	Env          []string
 	SkipHostEnv  bool
@@ -62,6 +64,8 @@ type command struct {
 	Seconds     float64
 	Code        uint32
 	Timeout     float64 // seconds
+	Method      string
+	Request     json.RawMessage
 }
 
 // answer is one line on stdout: a result, or an error with gRPC's code where there is one.
@@ -78,6 +82,7 @@ type facts map[string]any
 type host struct {
 	client  *plugin.Client
 	probe   *probeClient
+	engine  *grpc.ClientConn
 	records *recorder
 	stdout  *recorder
 	stderr  *recorder
@@ -121,6 +126,7 @@ var operations = map[string]func(*host, context.Context, *command) (any, error){
 	"seen":     (*host).seen,
 	"state":    (*host).state,
 	"kill":     (*host).kill,
+	"invoke":   (*host).invoke,
 }
 
 // runHost answers commands until stdin ends, each in a goroutine of its own, then kills the plugin.
@@ -188,11 +194,16 @@ func (h *host) start(_ context.Context, c *command) (any, error) {
 		h.client.Kill()
 		return nil, fmt.Errorf("%w; on the plugin's stderr: %s", err, h.raw.copied())
 	}
-	dispensed, err := protocol.Dispense(probeName)
+	dispensed, err := protocol.Dispense(c.Contract)
 	if err != nil {
 		return nil, err
 	}
-	h.probe = dispensed.(*probeClient)
+	switch contract := dispensed.(type) {
+	case *probeClient:
+		h.probe = contract
+	case *grpc.ClientConn:
+		h.engine = contract
+	}
 	result := facts{"version": h.client.NegotiatedVersion(), "id": h.client.ID()}
 	if at := h.client.ReattachConfig(); at != nil {
 		result["reattach"] = reattachment{
@@ -217,6 +228,10 @@ func (h *host) config(c *command) (*plugin.ClientConfig, error) {
 		AutoMTLS:            c.AutoMTLS,
 		GRPCBrokerMultiplex: c.Multiplex,
 		SkipHostEnv:         c.SkipHostEnv,
+	}
+	if c.Contract == engineName {
+		config.HandshakeConfig = engineHandshake
+		config.VersionedPlugins = map[int]plugin.PluginSet{1: {engineName: enginePlugin{}}}
 	}
 	if c.Cookie != "" {
 		config.MagicCookieValue = c.Cookie

@@ -52,7 +52,8 @@ class Launch:
     multiplex: bool = False
     env: Mapping[str, str] = field(default_factory=dict)
     inherit_env: bool = True
-    cookie: str = HANDSHAKE.cookie_value
+    cookie: str = ""
+    """Another value of the magic cookie than the contract's."""
     start_timeout: float = 60.0
     sha256: str = ""
     root_ca: Path | None = None
@@ -229,6 +230,7 @@ class GoHost(Host):
     def start(self, launch: Launch) -> int:
         result = self.call(
             "start",
+            Contract="probe",
             Command=[str(part) for part in launch.command],
             Env=[f"{name}={value}" for name, value in launch.env.items()],
             SkipHostEnv=not launch.inherit_env,
@@ -248,6 +250,15 @@ class GoHost(Host):
     def reattachment(self) -> Mapping[str, Any]:
         assert self._reattachment is not None
         return self._reattachment
+
+    def start_engine(self, command: Sequence[str]) -> None:
+        """Start a plugin that serves the engine contract, as doze does."""
+        self.call("start", Contract="engine", Command=list(command), StartTimeout=60)
+
+    def invoke(self, method: str, request: Mapping[str, object]) -> Mapping[str, Any]:
+        """Call a method of the engine contract; messages are in protobuf's JSON form."""
+        answer: Mapping[str, Any] = self.call("invoke", Method=f"dozeplugin.v1.Engine.{method}", Request=request)
+        return answer
 
     def ping(self) -> None:
         self.call("ping")
@@ -370,7 +381,7 @@ class PythonHost(Host):
         logger.addHandler(_Collector(self._records))
         return kernel.launch(
             launch.command,
-            kernel.Handshake(cookie_key=HANDSHAKE.cookie_key, cookie_value=launch.cookie),
+            kernel.Handshake(cookie_key=HANDSHAKE.cookie_key, cookie_value=launch.cookie or HANDSHAKE.cookie_value),
             versions=set(launch.versions),
             env=launch.env,
             inherit_env=launch.inherit_env,

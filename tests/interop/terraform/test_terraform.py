@@ -104,7 +104,7 @@ class Terraform:
 @pytest.fixture
 def terraform(tmp_path: Path) -> Iterator[Terraform]:
     if shutil.which("terraform") is None:
-        pytest.skip("the tests under Terraform need a terraform command on PATH")
+        pytest.skip("terraform is not on PATH: these tests run a provider under it")
     made = Terraform(tmp_path)
     yield made
     assert eventually(lambda: marked(made.mark) == []), marked(made.mark)
