@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from functools import partial
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from ._backend import Backend
     from ._pipe import Carrier
     from ._tls import TLSContexts
+
+_LOGGER: Final = logging.getLogger("doze_sdk.plugin.relay")
 
 #: Connections that one listener or one multiplexed connection may have at a time. go-plugin needs a handful.
 MOST_CONNECTIONS: Final = 256
@@ -47,6 +50,9 @@ class Exchange:
     def report(self, error: PluginError) -> None:
         if self._on_error is not None:
             self._on_error(error)
+        else:
+            # A connection that broke is everyday life, when a process is killed; everything else is somebody's fault.
+            _LOGGER.log(logging.DEBUG if type(error) is TransportError else logging.WARNING, "%s", error)
 
     def answer(
         self,

@@ -71,8 +71,8 @@ class Timer:
 
     __slots__ = ("callback",)
 
-    def __init__(self, callback: Callable[[], None]) -> None:
-        self.callback: Callable[[], None] | None = callback
+    def __init__(self, callback: Callable[[], object]) -> None:
+        self.callback: Callable[[], object] | None = callback
 
     def cancel(self) -> None:
         self.callback = None
@@ -141,10 +141,10 @@ class Loop:
         """Run `callback` after what is ready now has been dealt with."""
         self._soon.append(callback)
 
-    def later(self, seconds: float, callback: Callable[[], None]) -> Timer:
+    def later(self, seconds: float, callback: Callable[[], object]) -> Timer:
         return self.at(time.monotonic() + seconds, callback)
 
-    def at(self, moment: float, callback: Callable[[], None]) -> Timer:
+    def at(self, moment: float, callback: Callable[[], object]) -> Timer:
         """Run `callback` at `moment`, by `time.monotonic`."""
         timer = Timer(callback)
         heapq.heappush(self._timers, (moment, next(self._order), timer))

@@ -73,6 +73,7 @@ class Relay:
             Seconds that a peer has to prove who it is.
         on_error
             Is told of refused peers and of connections that broke, on the relay's thread, which it must not hold up.
+            Without it they are logged under ``doze_sdk.plugin.relay``.
         """
         self._exchange: Final = Exchange(tls, handshake_timeout, on_error)
 

@@ -302,10 +302,15 @@ class Link:
 
 
 class _Expectation:
-    __slots__ = ("backend",)
+    __slots__ = ("_backend", "_timer")
 
-    def __init__(self, backend: Backend) -> None:
-        self.backend: Final = backend
+    def __init__(self, backend: Backend, timer: Timer) -> None:
+        self._backend: Final = backend
+        self._timer: Final = timer
+
+    def claim(self) -> Backend:
+        self._timer.cancel()
+        return self._backend
 
 
 class Session:
@@ -408,7 +413,7 @@ class Session:
         self._settled.set()
 
     def _answer(self, link: Link, number: int) -> None:
-        backend = self._expected.popleft().backend if self._expected and link is self._link else self._main
+        backend = self._main if link is not self._link or not self._expected else self._expected.popleft().claim()
         if backend is None or link.streams >= MOST_CONNECTIONS:
             why = "nobody expects it" if backend is None else f"there are {MOST_CONNECTIONS} already"
             self._exchange.report(TransportError(f"refusing stream {number} of the multiplexed connection: {why}"))
@@ -419,13 +424,9 @@ class Session:
     def _expect(self, backend: Backend) -> None:
         if self._failure is not None:
             raise self._failure
-        expectation = _Expectation(backend)
-        self._expected.append(expectation)
-        self._exchange.loop.later(KNOCK_TIMEOUT, partial(self._forget, expectation))
-
-    def _forget(self, expectation: _Expectation) -> None:
-        with suppress(ValueError):  # its stream has come
-            self._expected.remove(expectation)
+        # They all have the same time, so it is always the oldest that runs out.
+        timer = self._exchange.loop.later(KNOCK_TIMEOUT, self._expected.popleft)
+        self._expected.append(_Expectation(backend, timer))
 
     def _connect(self, knock: Callable[[], object] | None, inner: socket.socket, on_end: Callable[[], None]) -> None:
         if knock is None:
@@ -460,7 +461,8 @@ class Session:
 
     def _fail(self, error: TransportError) -> None:
         self._failure = self._failure or error
-        self._expected.clear()
+        while self._expected:
+            self._expected.popleft().claim()
         self._settled.set()
 
     def _close(self) -> None:

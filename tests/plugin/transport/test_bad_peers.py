@@ -19,7 +19,7 @@ from doze_sdk.plugin.kernel import _tls as tls, _yamux as yamux
 from doze_sdk.plugin.kernel._backend import Backend
 from doze_sdk.plugin.kernel._errors import PeerRefusedError, PluginError, TransportError
 from doze_sdk.plugin.kernel._relay import Relay, TLSContexts
-from tests.plugin.transport.conftest import MODES, PATIENCE, Errors, Servers, Wire, call, eventually
+from tests.plugin.transport.conftest import MODES, PATIENCE, Errors, RawBackend, Servers, Wire, call, eventually
 from tests.plugin.transport.peers import CURVES, certificate
 
 if TYPE_CHECKING:
@@ -69,6 +69,26 @@ def test_a_client_without_a_certificate_is_told_that_it_needs_one(
     assert alert(peer(), insecure_client) == "TLSV13_ALERT_CERTIFICATE_REQUIRED"
 
     wire.plugin_errors.wait_for(PeerRefusedError, "PEER_DID_NOT_RETURN_A_CERTIFICATE")
+
+
+def test_a_refused_client_is_logged_unless_somebody_else_is_told(
+    folder: Path,
+    servers: Servers,
+    contexts: tuple[TLSContexts, TLSContexts],
+    peer: Connect,
+    insecure_client: ssl.SSLContext,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(str(folder / "plugin"))
+    listener.listen()
+    with Relay(tls=contexts[0]) as relay:
+        relay.listen(listener, servers.backend())
+        alert(peer(), insecure_client)
+
+    (record,) = caplog.records
+    assert (record.name, record.levelname) == ("doze_sdk.plugin.relay", "WARNING")
+    assert "not the peer that was announced" in record.message
 
 
 @pytest.mark.parametrize("curve", CURVES)
@@ -384,16 +404,24 @@ def test_a_host_that_breaks_the_rules_gets_a_go_away(
     assert error.violation is rule
 
 
-def test_a_host_that_is_cut_off_in_the_middle_of_a_frame_is_reported(plugin: Errors, peer: Connect) -> None:
-    host = Peer(peer())
-    host.connection.open()
-    host.flush()
-    host.wait_for(yamux.Received)
-    host.socket.sendall(bytes.fromhex("00 00 0000 00000001 00000010") + b"half")
+def test_a_host_that_is_cut_off_in_the_middle_of_a_frame_is_reported(raw: RawBackend, folder: Path) -> None:
+    listener = socket.socket(socket.AF_UNIX)
+    path = str(folder / "plugin")
+    listener.bind(path)
+    listener.listen()
+    errors = Errors()
+    with Relay(on_error=errors.append) as relay, socket.socket(socket.AF_UNIX) as sock:
+        relay.accept_session(listener, raw.backend)
+        sock.settimeout(PATIENCE)
+        sock.connect(path)
+        sock.sendall(bytes.fromhex("00 00 0001 00000001 00000010") + b"half")
+        assert raw.connection().recv(4) == b"half"
+        assert len(sock.recv(12)) == 12  # the acknowledgement; unread, it would make the end a reset
 
-    host.socket.close()
+        sock.close()
 
-    plugin.wait_for(yamux.TruncatedError, "12 bytes before its payload")
+        errors.wait_for(yamux.TruncatedError, "12 bytes before its payload")
+        assert raw.connection().recv(1) == b""
 
 
 def test_a_host_that_opens_streams_without_end_is_limited(
