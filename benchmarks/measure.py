@@ -8,11 +8,19 @@ from __future__ import annotations
 import gc
 import os
 import random
+import signal
 import statistics
+import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+ROOT = Path(__file__).parents[1]
 
 # Compiled files are what an installation has; a development machine may have switched them off.
 ENVIRONMENT = {k: v for k, v in os.environ.items() if k not in {"PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED"}}
@@ -37,9 +45,7 @@ class Bar:
         return f"{self.name:<66} {self.ratio:7.2f}   {sign} {self.bar}{verdict}"
 
 
-def interleaved(
-    cases: Mapping[str, Callable[[], float]], *, rounds: int, warmup: int = 1
-) -> dict[str, list[float]]:
+def interleaved(cases: Mapping[str, Callable[[], float]], *, rounds: int, warmup: int = 1) -> dict[str, list[float]]:
     """Run every case once per round, in a fresh random order, and return what each returned (seconds)."""
     results: dict[str, list[float]] = {name: [] for name in cases}
     order = list(cases)
@@ -62,6 +68,33 @@ def timed(function: Callable[[], object]) -> float:
         return time.perf_counter() - start
     finally:
         gc.enable()
+
+
+def first_line(command: Sequence[str], env: Mapping[str, str]) -> float:
+    """Start a plugin, return the seconds from the spawn to the newline of its handshake, and kill it."""
+    read, write = os.pipe()
+    start = time.perf_counter()
+    process = subprocess.Popen(
+        command,
+        cwd=ROOT,
+        stdin=subprocess.DEVNULL,
+        stdout=write,
+        stderr=subprocess.DEVNULL,
+        env={**ENVIRONMENT, **env},
+        start_new_session=True,
+    )
+    os.close(write)
+    line = b""
+    while not line.endswith(b"\n"):
+        chunk = os.read(read, 4096)
+        if not chunk:
+            raise SystemExit(f"{command}: ended before its handshake")
+        line += chunk
+    seconds = time.perf_counter() - start
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    os.close(read)
+    return seconds
 
 
 def show(results: Mapping[str, Sequence[float]], *, unit: str = "ms") -> None:

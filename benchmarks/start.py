@@ -5,51 +5,29 @@ Start is timed from the spawn to the newline of the handshake, as a host waits f
 
 from __future__ import annotations
 
-import os
-import signal
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
-from .measure import ENVIRONMENT, Bar, finish, interleaved, ratio, show
+from .measure import ENVIRONMENT, ROOT, Bar, finish, first_line, interleaved, ratio, show
 
-ROOT = Path(__file__).parents[1]
 PEERS = Path(__file__).with_name("peers")
-COOKIE = {"DOZE_PLUGIN": "engine", "PLUGIN_PROTOCOL_VERSIONS": "1", "PLUGIN_MIN_PORT": "10000", "PLUGIN_MAX_PORT": "25000"}
+COOKIE = {
+    "DOZE_PLUGIN": "engine",
+    "PLUGIN_PROTOCOL_VERSIONS": "1",
+    "PLUGIN_MIN_PORT": "10000",
+    "PLUGIN_MAX_PORT": "25000",
+}
 LIGHT = "import dataclasses, enum, pathlib, re, datetime, typing"
-
-
-def _first_line(command: list[str], env: dict[str, str]) -> float:
-    read, write = os.pipe()
-    start = time.perf_counter()
-    process = subprocess.Popen(
-        command,
-        cwd=ROOT,
-        stdin=subprocess.DEVNULL,
-        stdout=write,
-        stderr=subprocess.DEVNULL,
-        env={**ENVIRONMENT, **env},
-        start_new_session=True,
-    )
-    os.close(write)
-    line = b""
-    while not line.endswith(b"\n"):
-        chunk = os.read(read, 4096)
-        if not chunk:
-            raise SystemExit(f"{command}: ended before its handshake")
-        line += chunk
-    seconds = time.perf_counter() - start
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-    os.close(read)
-    return seconds
 
 
 def _run(command: list[str]) -> float:
     start = time.perf_counter()
-    subprocess.run(command, cwd=ROOT, env=ENVIRONMENT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
+    subprocess.run(
+        command, cwd=ROOT, env=ENVIRONMENT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False
+    )
     return time.perf_counter() - start
 
 
@@ -59,9 +37,9 @@ def main() -> None:
         doze = {**COOKIE, "DOZE_HOME": home}
         starts = interleaved(
             {
-                "doze-sdk: a module": lambda: _first_line([python, "-m", "tests.modules.everything"], doze),
-                "bare grpcio": lambda: _first_line([python, str(PEERS / "bare_grpc.py")], {}),
-                "pyvider-rpcplugin": lambda: _first_line([python, str(PEERS / "pyvider_plugin.py")], COOKIE),
+                "doze-sdk: a module": lambda: first_line([python, "-m", "tests.modules.everything"], doze),
+                "bare grpcio": lambda: first_line([python, str(PEERS / "bare_grpc.py")], {}),
+                "pyvider-rpcplugin": lambda: first_line([python, str(PEERS / "pyvider_plugin.py")], COOKIE),
             },
             rounds=21,
             warmup=2,

@@ -10,7 +10,8 @@ import grpc
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import bare_pb2
 
-server = grpc.server(ThreadPoolExecutor(4))
+workers = int(sys.argv[1]) if sys.argv[1:] else 4
+server = grpc.server(ThreadPoolExecutor(workers))
 handler = grpc.unary_unary_rpc_method_handler(
     lambda request, _context: request,
     request_deserializer=bare_pb2.Note.FromString,

@@ -28,16 +28,16 @@ def go() -> str:
     raise MissingGoError("there is no go command on PATH nor in /usr/local/go/bin")
 
 
-def build(target: Path) -> Path:
+def build(target: Path, *, race: bool = True) -> Path:
     """Build the Go program of this folder into the folder *target*; return its path.
 
-    With the race detector where cgo and a C compiler are at hand, without it elsewhere.
+    With the race detector where cgo and a C compiler are at hand, without it elsewhere and for measurements.
     """
     command = go()
     program = target / "interop"
-    race = ["-race"] if _has_cgo(command) else []
+    detector = ["-race"] if race and _has_cgo(command) else []
     done = subprocess.run(
-        [command, "build", *race, "-o", program, "."],
+        [command, "build", *detector, "-o", program, "."],
         cwd=HERE,
         capture_output=True,
         text=True,

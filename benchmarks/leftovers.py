@@ -1,0 +1,99 @@
+"""What a process holds, as /proc shows it, and whether it holds more and more."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import statistics
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .measure import Bar
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PAGE = os.sysconf("SC_PAGE_SIZE")
+GROWTH = 1.05
+"""What may be between two windows of a run that is long enough: the allocator's own breathing, no leak."""
+
+
+class Held:
+    """Samples of one process's memory, descriptors and threads."""
+
+    def __init__(self, pid: int | str) -> None:
+        self._pid = pid
+        self.memory: list[int] = []
+        self.descriptors: list[int] = []
+        self.threads: list[int] = []
+
+    def look(self) -> None:
+        self.memory.append(memory(self._pid))
+        self.descriptors.append(len(list(Path(f"/proc/{self._pid}/fd").iterdir())))
+        self.threads.append(len(list(Path(f"/proc/{self._pid}/task").iterdir())))
+
+    def bars(self, name: str) -> list[Bar]:
+        """Compare the last fifth with the second one; the first is warm-up."""
+        return [
+            Bar(f"{name}: {what}, last fifth / second fifth", _growth(samples), bar)
+            for what, samples, bar in (
+                ("memory", self.memory, GROWTH),
+                ("descriptors", self.descriptors, 1.1),
+                ("threads", self.threads, 1.1),
+            )
+        ]
+
+    def __str__(self) -> str:
+        early, late = _windows(self.memory)
+        return (
+            f"{early / 2**20:.1f} MiB, then {late / 2**20:.1f} MiB; "
+            f"{_windows(self.descriptors)} descriptors; {_windows(self.threads)} threads"
+        )
+
+
+def _windows(samples: list[int]) -> tuple[float, float]:
+    fifth = max(1, len(samples) // 5)
+    return statistics.median(samples[fifth : 2 * fifth] or samples), statistics.median(samples[-fifth:])
+
+
+def _growth(samples: list[int]) -> float:
+    early, late = _windows(samples)
+    return late / early
+
+
+def memory(pid: int | str) -> int:
+    """Resident bytes."""
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * PAGE
+
+
+def descriptors(pid: int | str) -> set[str]:
+    """Pipes, sockets and files that a process has open. gRPC's event descriptors come and go."""
+    found = set()
+    for link in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # the descriptor of this listing
+            target = str(link.readlink())
+            if not target.startswith(("anon_inode:", "/proc/")):
+                found.add(f"descriptor {target}")
+    return found
+
+
+def children() -> set[str]:
+    """This process's children, the dead ones that nobody has waited for included."""
+    found: set[str] = set()
+    for task in Path("/proc/self/task").iterdir():
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # the thread has just ended
+            found.update(f"process {pid}" for pid in (task / "children").read_text().split())
+    return found
+
+
+def files(folder: Path) -> set[str]:
+    return {f"file {path}" for path in folder.rglob("*")}
+
+
+def marked(mark: str) -> Iterator[int]:
+    """Processes whose environment has this assignment."""
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit():
+            with contextlib.suppress(OSError):  # it has ended, or is somebody else's
+                if mark.encode() in (folder / "environ").read_bytes().split(b"\0"):
+                    yield int(folder.name)
