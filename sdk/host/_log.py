@@ -111,6 +111,10 @@ class Follower:
                 self._offset += len(data)
         return lines
 
+    def rest(self) -> str:
+        """Return what stands behind the last line break: an engine's last words often lack theirs."""
+        return self._unfinished.decode(errors="replace")
+
 
 def create(path: Path) -> tuple[int, LogFile]:
     """Open a log for appending, as a descriptor for the process to inherit.

@@ -72,15 +72,15 @@ def command(after: tuple[str, ...], config: Path | None, watch: bool, home: Path
     if after:
         check_command(after)
     module = None if plugin else find_module(Path())
-    say = _Terminal(err=bool(after))
+    terminal = _Terminal(err=bool(after))
     session = Session(
         config=config or (module.example if module else Path("doze.hcl")),
         command=shlex.split(plugin) if plugin else _command(module),
         environ=os.environ if module is None else module.environment,
         home=home,
-        say=say.line,
-        progress=say.progress,
-        logger=_plugin_logger(say.line),
+        say=terminal.line,
+        progress=terminal.progress,
+        logger=_plugin_logger(terminal),
     )
     signal.signal(signal.SIGTERM, _end)
     try:
@@ -108,6 +108,10 @@ class _Terminal:
         self.progress("")
         click.echo(text, err=self._err)
 
+    def remark(self, text: str) -> None:
+        self.progress("")
+        click.echo(text, err=True)
+
     def progress(self, text: str) -> None:
         if self._shows and (text or self._shown):
             click.echo(f"\r\x1b[K{text and text + ' …'}", err=True, nl=False)
@@ -117,19 +121,19 @@ class _Terminal:
 class _Records(logging.Handler):
     """Prints the plugin's log records, one line each; their tracebacks are in its log file."""
 
-    def __init__(self, say: Callable[[str], object]) -> None:
+    def __init__(self, terminal: _Terminal) -> None:
         super().__init__(logging.INFO)
-        self._say = say
+        self._terminal = terminal
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._say(f"plugin | {record.levelname.lower()}: {record.getMessage()}")
+        self._terminal.remark(f"plugin | {record.levelname.lower()}: {record.getMessage()}")
 
 
-def _plugin_logger(say: Callable[[str], object]) -> logging.Logger:
+def _plugin_logger(terminal: _Terminal) -> logging.Logger:
     logger = logging.getLogger("doze_sdk.modtool.plugin")
     logger.setLevel(logging.INFO)
     logger.propagate = False
-    logger.addHandler(_Records(say))
+    logger.addHandler(_Records(terminal))
     return logger
 
 
@@ -170,7 +174,7 @@ def _follow(session: Session, watch: Watch | None) -> int:
             session.stop()
             _boot(session, watch)
         if ended := session.ended():
-            session.print_logs()
+            session.print_logs(last=True)
             if watch is None:
                 raise ModtoolError(ended)
             click.echo(ended, err=True)

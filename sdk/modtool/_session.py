@@ -14,7 +14,7 @@ from ..engine import Dep, Endpoint, EngineError, Instance, Version, capabilities
 from ..host import HostError, Reaper, Splice, check_socket_path, make_run_folder, wake
 from ..plugin import RemoteDriver, RemoteError, launch
 from ._errors import ModtoolError
-from ._problems import ConfigError, Problem
+from ._problems import ConfigError
 from ._stack import Declared, Stack, read_stack
 
 if TYPE_CHECKING:
@@ -151,12 +151,15 @@ class Session:
                 variables[name] = url
         return variables
 
-    def print_logs(self) -> None:
-        """Print the lines that the engines wrote since the last time, each behind its instance's name."""
+    def print_logs(self, *, last: bool = False) -> None:
+        """Print the lines that the engines wrote since the last time, each behind its instance's name.
+
+        With *last* a line that is not finished is printed too.
+        """
         for served in self._served:
             for mark, log in served.logs.items():
                 with suppress(FileNotFoundError):  # an engine may remove its own log
-                    for line in log.lines():
+                    for line in [*log.lines(), *filter(None, [last and log.rest()])]:
                         self._say(f"{mark} | {line}")
 
     def ended(self) -> str:
@@ -224,8 +227,7 @@ class Session:
         stack.expose(declared, driver.conn_string(instance, endpoint), attributes)
         supervised = "lifecycle" in offered and driver.supervised(instance)
         if declared.port is None and not supervised:
-            why = f"Missing port; modtool dev serves {declared.block} on one: add `port = …`"
-            stack.problems.append(_at_header(declared, why))
+            stack.report_missing_port(declared)
         root = self._root / declared.name
         placed = replace(instance, data_dir=root / "data", socket_dir=root / "run", port=_PORT)
         return _Ready(declared, placed, supervised)
@@ -315,11 +317,6 @@ def _last_words(driver: RemoteDriver) -> str:
     plugin.wait(1.0)  # its connection is lost a moment before its exit code is there
     how = f"exit code {plugin.exit_code}" if (plugin.exit_code or 0) >= 0 else f"signal {-(plugin.exit_code or 0)}"
     return "\n  ".join([f"the plugin's process {plugin.pid} ended by itself ({how})", *plugin.stderr])
-
-
-def _at_header(declared: Declared, text: str) -> Problem:
-    start = declared.range.start_pos
-    return Problem(start.line, start.column, f"{declared.range}: {text}")
 
 
 @contextmanager

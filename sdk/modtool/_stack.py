@@ -15,11 +15,14 @@ from typing import TYPE_CHECKING
 from ..engine import BUILTIN, DecodeRequest, Version
 from ..hcl import (
     AttributeStep,
+    BlockNotFoundError,
+    BlockSelectionError,
     Body,
     Context,
     Diagnostic,
     IndexStep,
     evaluate_with_diagnostics,
+    find_block,
     from_json,
     parse,
     references,
@@ -33,7 +36,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ..engine import ConnString
-    from ..hcl import Attribute, Block, Expression, Range, Value
+    from ..hcl import Attribute, Block, Expression, File, Range, Value
 
 VARIABLE = "DOZE_VAR_"
 """Environment variables ``DOZE_VAR_<name>`` give a declared variable another value than its default, as with doze."""
@@ -148,6 +151,12 @@ class Stack:
                 self.problems.append(problem)
         self._broken.add((declared.type, declared.name))
 
+    def report_missing_port(self, declared: Declared) -> None:
+        """Note that an instance has none, unless its block tried to say where it listens."""
+        if not {"port", "listen"} & declared.source.body.attributes.keys():
+            detail = f"modtool dev serves {declared.block} on one: add `port = …` to the block."
+            self.problems += of_diagnostics([Diagnostic("Missing port", detail, declared.range)])
+
     def _touched(self, body: Body) -> Iterator[Attribute]:
         for attribute in body.attributes.values():
             if self._broken & set(_referred(attribute.expression)):
@@ -170,12 +179,13 @@ def read_stack(file: Path, engine_type: str, *, versionless: bool) -> Stack:
         content = file.read_bytes()
     except OSError as error:
         raise ModtoolError(f"reading {file}: {error.strerror}") from None
-    body = parse(content, filename=str(file)).body
+    parsed = parse(content, filename=str(file))
     reading = _Reading(engine_type, versionless)
-    declared = reading.instances(body)
+    declared = reading.instances(parsed)
     ordered = reading.in_order(declared)
     if not ordered and not reading.problems:
         raise ModtoolError(f'{file} declares no instance; write a block: {engine_type} "name" {{ … }}')
+    content = _without(reading.nameless, parsed.source.text).encode("utf-8", "surrogateescape")
     return Stack(file, content, ordered, list(of_diagnostics(reading.problems)), reading.roots, reading.broken)
 
 
@@ -189,8 +199,11 @@ class _Reading:
         self.roots: dict[str, Value] = {"var": {}}
         # What is referred to in vain, as root and name: it was refused, or has no value.
         self.broken: set[tuple[str, str]] = set()
+        # One block without a name keeps a plugin from decoding any.
+        self.nameless: list[Block] = []
 
-    def instances(self, body: Body) -> list[Declared]:
+    def instances(self, file: File) -> list[Declared]:
+        body = file.body
         self._root_arguments(body)
         by_type: dict[str, list[Block]] = {}
         for block in body.blocks:
@@ -203,6 +216,12 @@ class _Reading:
                 why = _REFUSED.get(kind, f"modtool dev serves blocks of type {self._type!r} only")
                 self.problems += [Diagnostic("Not served", why, block.type_range) for block in blocks]
                 self.broken |= {(kind, block.labels[0]) for block in blocks if block.labels}
+        try:
+            find_block(file, self._type, "")
+        except BlockSelectionError as error:
+            self.problems += error.diagnostics
+        except BlockNotFoundError:
+            pass
         named = self._named(own)
         enabled = {name: block for name, block in named.items() if self._enabled(block.body.attributes.get("enabled"))}
         return [self._instance(name, block, set(enabled)) for name, block in enabled.items()]
@@ -245,8 +264,7 @@ class _Reading:
         named: dict[str, Block] = {}
         for block in blocks:
             if len(block.labels) != 1:
-                detail = f'Expected one label, as in {block.type} "name", got {len(block.labels)}.'
-                self.problems.append(Diagnostic("Wrong number of labels", detail, block.range))
+                self.nameless.append(block)
             elif (name := block.labels[0]) in named:
                 detail = f'There already is a {block.type} "{name}", at {named[name].range}.'
                 self.problems.append(Diagnostic("Duplicate name", detail, block.range))
@@ -373,6 +391,14 @@ def _member(reference: Expression) -> str:
 
 def _locals_in(attribute: Attribute) -> set[str]:
     return {name for root, name in _referred(attribute.expression) if root == "local"}
+
+
+def _without(blocks: Iterable[Block], text: str) -> str:
+    """Blank out *blocks*; everything else keeps its line and column."""
+    for block in blocks:
+        end = block.close_brace + 1
+        text = text[: block.start] + re.sub(r"[^\r\n]", " ", text[block.start : end]) + text[end:]
+    return text
 
 
 def _lines(attribute: Attribute) -> range:

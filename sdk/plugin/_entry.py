@@ -37,8 +37,22 @@ def load_driver(entry: str | AnyDriver | type[AnyDriver]) -> AnyDriver:
 
 
 def package_of(driver: object) -> str:
-    """Return the name of the top-level package that the driver's class lives in."""
-    return type(driver).__module__.partition(".")[0]
+    """Return the name of the package that is run, with ``python -m``, to serve the driver."""
+    return runnable_package(type(driver).__module__)
+
+
+def runnable_package(name: str) -> str:
+    """Return *name* or the nearest package around it that has a `__main__`; the outermost one if none has."""
+    from importlib.util import find_spec
+
+    while "." in name:
+        try:
+            if find_spec(f"{name}.__main__") is not None:
+                break
+        except ModuleNotFoundError:  # a module is no package
+            pass
+        name = name.rpartition(".")[0]
+    return name
 
 
 def package_root(entry: object) -> str | None:

@@ -105,4 +105,6 @@ def _package(package: str | None) -> str:
         raise DriverError(
             "self_command(): this process is not the module; name its package: self_command(…, package=__package__)"
         )
-    return package.partition(".")[0]
+    from ._entry import runnable_package
+
+    return runnable_package(package)
