@@ -1,4 +1,4 @@
-"""What the host is told when a driver raises, or when a call comes without a spec: first of all, nothing that loses data."""
+"""What the host is told when a driver raises or a call has no spec: first of all, nothing that loses data."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from tests.modules.everything.driver import Everything, Item, Settings
 SPEC = encode_spec(Settings(greeting="hello", item=[Item(name="one")]))
 
 
-class Broken(RuntimeError):
+class BrokenError(RuntimeError):
     """What these drivers raise: nothing that the SDK knows."""
 
 
@@ -47,16 +47,16 @@ def decode_request(body: str, label: str = "all", **fields: object) -> pb.Decode
 
 class UnnamedObjects(Everything):
     def objects(self, instance: Instance[Settings]) -> Sequence[Object]:
-        raise Broken("no inventory today")
+        raise BrokenError("no inventory today")
 
 
 def test_a_config_whose_objects_cannot_be_named_is_refused_when_it_is_decoded() -> None:
-    with pytest.raises(Broken, match="no inventory today"):
+    with pytest.raises(BrokenError, match="no inventory today"):
         EngineService(UnnamedObjects()).decode_config(decode_request(""))
 
 
 def test_an_inventory_that_raises_is_an_error_and_not_an_empty_list() -> None:
-    with pytest.raises(Broken):
+    with pytest.raises(BrokenError):
         EngineService(UnnamedObjects()).objects(pb.ObjectsRequest(instance=instance()))
 
 
@@ -67,11 +67,11 @@ def test_nothing_is_pruned_after_an_inventory_raised(tmp_path: Path) -> None:
         def objects(self, instance: Instance[Settings]) -> Sequence[Object]:
             type(self).calls += 1
             if self.calls == 1:
-                raise Broken("only this once")
+                raise BrokenError("only this once")
             return super().objects(instance)
 
     service = EngineService(Once())
-    with pytest.raises(Broken):
+    with pytest.raises(BrokenError):
         service.objects(pb.ObjectsRequest(instance=instance()))
     service.objects(pb.ObjectsRequest(instance=instance()))
     removed = [pb.Object(kind="item", name="one")]
@@ -86,11 +86,11 @@ def test_another_instance_is_pruned_all_the_same(tmp_path: Path) -> None:
     class OneSick(Everything):
         def objects(self, instance: Instance[Settings]) -> Sequence[Object]:
             if instance.name == "sick":
-                raise Broken("sick")
+                raise BrokenError("sick")
             return super().objects(instance)
 
     service = EngineService(OneSick())
-    with pytest.raises(Broken):
+    with pytest.raises(BrokenError):
         service.objects(pb.ObjectsRequest(instance=instance(name="sick")))
 
     service.prune(
@@ -114,7 +114,7 @@ def test_objects_without_a_spec_are_an_error_and_block_pruning() -> None:
 
 class UnsureAboutData(Everything):
     def provisioned(self, data_dir: Path) -> bool:
-        raise Broken("cannot tell")
+        raise BrokenError("cannot tell")
 
 
 def test_a_question_that_raises_is_answered_by_what_the_folder_holds(tmp_path: Path) -> None:
@@ -167,9 +167,9 @@ def test_a_clone_that_fails_half_way_leaves_nothing_behind(tmp_path: Path) -> No
         def clone_template(self, template_dir: Path, dest_dir: Path) -> None:
             dest_dir.mkdir()
             (dest_dir / "half").touch()
-            raise Broken("disk full")
+            raise BrokenError("disk full")
 
-    with pytest.raises(Broken):
+    with pytest.raises(BrokenError):
         EngineService(Interrupted()).clone_template(
             pb.CloneTemplateRequest(template_dir=str(tmp_path), dest_dir=str(tmp_path / "data"))
         )
@@ -261,7 +261,7 @@ def test_without_any_spec_there_is_no_url_and_no_error() -> None:
 def test_a_driver_that_raises_for_its_defaults_gives_no_url_and_no_error() -> None:
     class Picky(Everything):
         def conn_string(self, instance: Instance[Settings], endpoint: Endpoint) -> ConnString:
-            raise Broken("no address")
+            raise BrokenError("no address")
 
     answer = EngineService(Picky()).conn_string(pb.ConnStringRequest(instance=instance(b"")))
 
@@ -281,7 +281,7 @@ def test_supervised_repeats_the_answer_that_it_gave_with_a_spec() -> None:
 def test_supervised_without_any_spec_is_false_for_a_driver_that_raises() -> None:
     class Unsure(Everything):
         def supervised(self, instance: Instance[Settings]) -> bool:
-            raise Broken("who knows")
+            raise BrokenError("who knows")
 
     answer = EngineService(Unsure()).supervised(pb.SupervisedRequest(instance=instance(b"")))
 
@@ -293,12 +293,12 @@ def test_health_without_a_spec_is_good() -> None:
         conn_string = Needy.conn_string
 
         def check_health(self, instance: Instance[Settings]) -> None:
-            raise Broken("sick")
+            raise BrokenError("sick")
 
     service = EngineService(Sick())
     service.check_health(pb.HealthRequest(instance=instance(b"")))
 
-    with pytest.raises(Broken, match="sick"):
+    with pytest.raises(BrokenError, match="sick"):
         service.check_health(pb.HealthRequest(instance=instance(encode_spec(Needy.Required(name="x")))))
 
 
