@@ -617,10 +617,9 @@ def references(node: Body | Expression) -> Iterator[Traversal]:
             continue
         inner = hidden
         if isinstance(expression, For):
-            pending.append((expression.collection, hidden))
             inner = hidden | {expression.value_name, expression.key_name or expression.value_name}
-        children = [child for child in expression.children() if not _is_collection(expression, child)]
-        pending += ((child, inner) for child in reversed(children))
+        children = [(child, hidden if _is_collection(expression, child) else inner) for child in expression.children()]
+        pending += reversed(children)
 
 
 def _is_collection(expression: Expression, child: Expression) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from ._ast import Attribute, Block, Body, Expression, File, ObjectLiteral, Parentheses, TupleLiteral
 from ._convert import ConversionError, convert
@@ -16,7 +16,6 @@ from ._diagnostics import (
     plain,
 )
 from ._evaluate import Context, Scope
-from ._functions import Function
 from ._number import Fraction, Infinity
 from ._parse import parse
 from ._schema import (
@@ -32,6 +31,9 @@ from ._schema import (
 from ._source import Range
 from ._text import near_miss, quote
 from ._values import Unknown, Value, is_null
+
+if TYPE_CHECKING:
+    from ._functions import Function
 
 #: The arguments of an engine block that belong to the host: a plugin neither sees nor may declare them at the top
 #: level. Nested blocks may use these names.

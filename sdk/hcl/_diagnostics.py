@@ -43,8 +43,17 @@ def abridged(diagnostics: tuple[Diagnostic, ...]) -> str:
 
 
 def in_source_order(diagnostics: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
-    """Sort by position; diagnostics at the same place keep the order in which they were found."""
-    return tuple(sorted(diagnostics, key=lambda diagnostic: diagnostic.subject.start))
+    """Sort by position; diagnostics at the same place keep the order in which they were found.
+
+    One that follows from others comes after all that is wrong inside its context, where they are.
+    """
+    return tuple(sorted(diagnostics, key=_place))
+
+
+def _place(diagnostic: Diagnostic) -> int:
+    if diagnostic.follows and diagnostic.context is not None:
+        return diagnostic.context.end
+    return diagnostic.subject.start
 
 
 class HCLError(Exception):

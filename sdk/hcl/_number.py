@@ -127,15 +127,15 @@ def _quotient(dividend: int, divisor: int, exponent: int, precision: int) -> Num
 
 # Text
 
-_LITERAL: Final = re.compile(r"([0-9]+)(?:\.([0-9]*))?(?:[eE]([+-]?[0-9]+))?\Z")
-_TEXT: Final = re.compile(r"([+-]?)(?:([0-9]*)\.?([0-9]*)(?:([eEpP])([+-]?[0-9]+))?|([Ii]nf))\Z")
+_LITERAL: Final = r"([0-9]+)(?:\.([0-9]*))?(?:[eE]([+-]?[0-9]+))?\Z"
+_TEXT: Final = r"([+-]?)(?:([0-9]*)\.?([0-9]*)(?:([eEpP])([+-]?[0-9]+))?|([Ii]nf))\Z"
 
 
 def number_literal(text: str) -> Number | None:
     """The value of a numeric literal; None if the text is none, or out of range."""
     if len(text) < 150 and text.isdigit() and text.isascii():
         return int(text)
-    found = _LITERAL.match(text)
+    found = re.match(_LITERAL, text)
     if found is None:
         return None
     whole, fraction, exponent = found.groups("")
@@ -146,7 +146,7 @@ def parse_number(text: str) -> Number | None:
     """The number that a string stands for, by the rules for converting strings; None if it stands for none."""
     if len(text) < 150 and text.isdigit() and text.isascii():
         return int(text)
-    found = _TEXT.match(text)
+    found = re.match(_TEXT, text)
     if found is None:
         return None
     sign = -1 if found[1] == "-" else 1

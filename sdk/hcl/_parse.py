@@ -60,8 +60,9 @@ from ._strays import strays
 from ._text import normalize, quote
 from ._values import UNKNOWN, Value
 
-#: How deep blocks and expressions may nest. The host has no such limit; Python's stack has.
-MAX_NESTING: Final = 200
+#: How deep blocks and expressions may nest. The host has no such limit. Reading a level takes up to five calls inside
+#: one another here, of which Python allows 1,000, those of the caller included.
+MAX_NESTING: Final = 150
 
 _OPENER: Final = {
     "}": "{",
@@ -531,7 +532,9 @@ class Parser:
 
     def _operation(self, minimum: int) -> Expression:
         mark = len(self.diagnostics)
-        left = self._operand()
+        left = self._term()
+        if self.peek() in {".", "["}:
+            left = self._postfix(left)
         while True:
             operator = self.peek()
             precedence = _PRECEDENCE.get(operator, 0)

@@ -29,28 +29,23 @@ def _one(diagnostic: Diagnostic) -> str:
 
 
 def _excerpt(subject: Range) -> list[str]:
-    start, end = subject.start_pos, subject.end_pos
-    text = subject.source.line_text(start.line)
-    if not text.strip():
-        return []
-    before, marked = _halves(subject, text)
-    if end.line > start.line:
-        marked = text[len(before) :]
-    cut = max(0, len(before) - _WIDTH // 2)
-    shown = text[cut : cut + _WIDTH]
-    number = str(start.line)
-    # A tab in front of the marker stays one, so that both lines are indented alike.
-    indent = "".join("\t" if character == "\t" else " " * _width(character) for character in before[cut:])
-    carets = "^" * max(1, min(sum(map(_width, marked)), _WIDTH - len(before) + cut))
-    return [f"  {number} | {_printable(shown)}", f"  {' ' * len(number)} | {indent}{carets}"]
-
-
-def _halves(subject: Range, text: str) -> tuple[str, str]:
-    """The part of the subject's first line in front of it, and the part of it on that line."""
     source = subject.source
-    line_start = source.text.rfind("\n", 0, subject.start) + 1
-    column = subject.start - line_start
-    return text[:column], text[column : subject.end - line_start]
+    start, end = source.line_span(subject.start)
+    at = min(subject.start, end)
+    shown_from = max(start, at - _WIDTH // 2)
+    shown_to = min(end, shown_from + _WIDTH)
+    if not source.text[shown_from:shown_to].strip():
+        return []
+    before = source.text[shown_from:at]
+    marked = source.text[at : min(subject.end, shown_to)]
+    number = str(subject.start_pos.line)
+    # A tab in front of the marker stays one, so that both lines are indented alike.
+    indent = "".join("\t" if character == "\t" else " " * _width(character) for character in before)
+    carets = "^" * max(1, sum(map(_width, marked)))
+    return [
+        f"  {number} | {_printable(source.text[shown_from:shown_to])}",
+        f"  {' ' * len(number)} | {indent}{carets}",
+    ]
 
 
 def _width(character: str) -> int:

@@ -34,46 +34,55 @@ END: Final = "end of file"
 # What Go's `unicode.IsSpace` holds; `str.strip()` without arguments takes the ASCII separators U+001C to U+001F too.
 SPACES: Final = "\t\n\v\f\r \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u2028\u2029\u202f\u205f\u3000"
 
-_NUMBER = r"[0-9](?:(?:[0-9.]|[eE][+-]?[0-9])*(?:[0-9]|[eE][+-]?[0-9]))?"
-_OPERATOR = r"==|=>|!=|>=|<=|&&|\|\||\.\.\.|::|~\}|[=.,\[\](){}<>!?:+\-*/%&|^~;'`]"
-_MAIN = (  # spaces match nothing, and are what a search skips
-    r"(?P<ident>%(first)s%(rest)s*)"
-    r"|(?P<newline>\r?\n)"
-    r'|(?P<string>"[^"\\$%%\r\n\udc80-\udcff]*")'
-    r"|(?P<comment>(?:#|//)[^\n]*\n?)"
-    r"|(?P<inline>/\*)"
-    rf"|(?P<number>{_NUMBER})"
-    r"|(?P<heredoc><<-?%(first)s%(rest)s*\r?\n)"
-    rf"|(?P<operator>{_OPERATOR.replace('%', '%%')})"
-    r'|(?P<quote>")'
-    r"|(?P<other>[^ \t\n])"
+# Bytes that are no UTF-8 stand as lone surrogates; no other text holds any.
+_BAD: Final = r"\ud800-\udfff"
+_NUMBER: Final = r"[0-9](?:(?:[0-9.]|[eE][+-]?[0-9])*(?:[0-9]|[eE][+-]?[0-9]))?"
+_OPERATOR: Final = r"==|=>|!=|>=|<=|&&|\|\||\.\.\.|::|~\}|[=.,\[\](){}<>!?:+\-*/%&|^~;'`]"
+_SEQUENCE: Final = (
+    r"|(?P<interpolation>\$\{~?)"
+    r"|(?P<directive>%\{~?)"
+    r"|(?P<escape>\$\$\{~?|%%\{~?|[$%](?!\Z))"
 )
-_ASCII = {"first": "[A-Za-z_]", "rest": "[A-Za-z0-9_-]"}
-# A superset of Unicode's identifiers: the scanner cuts each one that is not ASCII to what the standard allows.
-_UNICODE = {"first": "[A-Za-z_\x80-\U0010ffff]", "rest": "[A-Za-z0-9_\\-\x80-\U0010ffff]"}
 
-_QUOTED: Final = re.compile(
-    r'(?P<text>(?:[^"$%\\\r\n\udc80-\udcff]|\\[^\r\n\udc80-\udcff])+)'
-    r"|(?P<interpolation>\$\{~?)"
-    r"|(?P<directive>%\{~?)"
-    r"|(?P<escape>\$\$\{~?|%%\{~?|[$%](?!\Z))"
-    r'|(?P<close>")'
-    r"|(?P<newline>[\r\n]+)"
-    r"|(?P<other>.)"
-)
-_HEREDOC: Final = re.compile(
-    r"(?P<text>[^$%\r\n\udc80-\udcff]+(?:\r?\n)?|\r?\n)"
-    r"|(?P<interpolation>\$\{~?)"
-    r"|(?P<directive>%\{~?)"
-    r"|(?P<escape>\$\$\{~?|%%\{~?|[$%](?!\Z))"
-    r"|(?P<stuck>\r)"
-    r"|(?P<other>.)"
-)
+
+# Patterns are compiled when the first file needs them: compiling takes longer than importing this module.
 
 
 @cache
-def _main(*, ascii_only: bool) -> re.Pattern[str]:
-    return re.compile(_MAIN % (_ASCII if ascii_only else _UNICODE))
+def _code_pattern(*, ascii_only: bool) -> re.Pattern[str]:
+    """Code, outside of quotes and heredocs. Spaces match nothing, and are what a search skips."""
+    first, rest, bad = "[A-Za-z_]", "[A-Za-z0-9_-]", ""
+    if not ascii_only:
+        # A superset of Unicode's identifiers: each one that is not ASCII is then cut to what the standard allows.
+        first, rest, bad = "[A-Za-z_\x80-\U0010ffff]", "[A-Za-z0-9_\\-\x80-\U0010ffff]", _BAD
+    return re.compile(
+        rf"(?P<ident>{first}{rest}*)"
+        r"|(?P<newline>\r?\n)"
+        rf'|(?P<string>"[^"\\$%\r\n{bad}]*")'
+        r"|(?P<comment>(?:#|//)[^\n]*\n?)"
+        r"|(?P<inline>/\*)"
+        rf"|(?P<number>{_NUMBER})"
+        rf"|(?P<heredoc><<-?{first}{rest}*\r?\n)"
+        rf"|(?P<operator>{_OPERATOR})"
+        r'|(?P<quote>")'
+        r"|(?P<other>[^ \t\n])"
+    )
+
+
+@cache
+def _quoted_pattern(*, ascii_only: bool) -> re.Pattern[str]:
+    bad = "" if ascii_only else _BAD
+    return re.compile(
+        rf'(?P<text>(?:[^"$%\\\r\n{bad}]|\\[^\r\n{bad}])+)'
+        + _SEQUENCE
+        + r'|(?P<close>")|(?P<newline>[\r\n]+)|(?P<other>.)'
+    )
+
+
+@cache
+def _heredoc_pattern(*, ascii_only: bool) -> re.Pattern[str]:
+    bad = "" if ascii_only else _BAD
+    return re.compile(rf"(?P<text>[^$%\r\n{bad}]+(?:\r?\n)?|\r?\n)" + _SEQUENCE + r"|(?P<stuck>\r)|(?P<other>.)")
 
 
 class Tokens:
@@ -147,7 +156,7 @@ class _Scanner:
     def _code(self, at: int) -> tuple[int, bool]:  # noqa: PLR0915 - one branch for each kind of token, in the loop that all time goes into
         kinds, starts, ends = self.tokens.kinds, self.tokens.starts, self.tokens.ends
         text = self.text
-        for found in _main(ascii_only=self.is_ascii).finditer(text, at):
+        for found in _code_pattern(ascii_only=self.is_ascii).finditer(text, at):
             kind = found.lastgroup
             start, at = found.span()
             if kind == "ident":
@@ -197,7 +206,7 @@ class _Scanner:
 
     def _quoted(self, at: int) -> tuple[int, bool]:
         add = self.tokens.add
-        match = _QUOTED.match
+        match = _quoted_pattern(ascii_only=self.is_ascii).match
         while found := match(self.text, at):
             kind = found.lastgroup
             start, at = found.span()
@@ -219,7 +228,8 @@ class _Scanner:
     def _heredoc(self, at: int, heredoc: _Heredoc) -> tuple[int, bool]:
         add = self.tokens.add
         text = self.text
-        while found := _HEREDOC.match(text, at):
+        match = _heredoc_pattern(ascii_only=self.is_ascii).match
+        while found := match(text, at):
             kind = found.lastgroup
             start, at = found.span()
             if kind == "text":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from enum import Enum
 from typing import ClassVar
 
@@ -208,13 +208,23 @@ class Schema:
     ) -> None:
         # Sorted by name: the order in which Go reports what is missing and looks for near misses.
         in_order = sorted(attributes, key=lambda attribute: attribute.name)
+        blocks = list(blocks)
+        labels = tuple(labels)
+        _refuse_twins([attribute.name for attribute in in_order] + [block.name for block in blocks], "member")
+        _refuse_twins(labels, "label")
         self.attributes = {attribute.name: attribute for attribute in in_order}
         self.blocks = {block.name: block for block in sorted(blocks, key=lambda block: block.name)}
-        self.labels = tuple(labels)
+        self.labels = labels
         self.required = tuple(attribute.name for attribute in in_order if attribute.required)
 
     def __repr__(self) -> str:
         return f"Schema({list(self.attributes)}, blocks={list(self.blocks)}, labels={list(self.labels)})"
+
+
+def _refuse_twins(names: Sequence[str], what: str) -> None:
+    twins = sorted({name for name in names if names.count(name) > 1})
+    if twins:
+        raise SchemaError(f"a schema has more than one {what} of the name {', '.join(map(repr, twins))}")
 
 
 Schema.EMPTY = Schema()

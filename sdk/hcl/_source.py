@@ -19,11 +19,16 @@ class Pos(NamedTuple):
     byte: int
 
 
-class _Line(NamedTuple):
+class _Line:
     """What it takes to place an offset inside one line that holds non-ASCII text."""
 
-    clusters: list[int]  # offsets at which a grapheme cluster starts, relative to the line
-    bytes: list[int]  # byte offset of each character, relative to the line; one entry more for the end
+    __slots__ = ("bytes", "clusters")
+
+    def __init__(self, clusters: list[int], offsets: list[int]) -> None:
+        #: Offsets at which a grapheme cluster starts, relative to the line.
+        self.clusters = clusters
+        #: The byte offset of each character, relative to the line, and that of the end.
+        self.bytes = offsets
 
 
 class Source:
@@ -55,13 +60,13 @@ class Source:
         """The part of the source from one character offset up to another."""
         return Range(self, start, end)
 
-    def line_text(self, line: int) -> str:
-        """The text of a line, which counts from 1, without its line end; empty behind the last line."""
+    def line_span(self, offset: int) -> tuple[int, int]:
+        """Where the line that an offset is in starts and ends, its line end left out."""
         starts = self._starts()
-        if not 1 <= line <= len(starts):
-            return ""
-        end = starts[line] if line < len(starts) else len(self.text)
-        return self.text[starts[line - 1] : end].rstrip("\r\n")
+        index = bisect_right(starts, offset)
+        start = starts[index - 1]
+        end = starts[index] - 1 if index < len(starts) else len(self.text)
+        return start, end - 1 if end > start and self.text[end - 1] == "\r" else end
 
     def pos(self, offset: int) -> Pos:
         """The position of a character offset."""

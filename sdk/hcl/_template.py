@@ -6,7 +6,6 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from ._ast import Conditional, Expression, For, Joined, Literal, Template
-from ._diagnostics import Diagnostic
 from ._scan import (
     CLOSE_QUOTE,
     DIRECTIVE,
@@ -20,7 +19,7 @@ from ._scan import (
     SPACES,
     STRING,
 )
-from ._source import Range, Source
+from ._source import Range
 from ._text import near_miss, quote
 from ._values import UNKNOWN
 
@@ -146,7 +145,7 @@ def read_template(parser: Parser, closer: str, *, flush: bool) -> tuple[list[Exp
         _flush(parts)
     parts = _meld(parts)
     unwrap = len(parts) == 2 and type(parts[0]) is _Interpolation
-    return _Tree(parser.source, parts, parser.diagnostics).run(), unwrap
+    return _Tree(parser, parts).run(), unwrap
 
 
 class _Reader:
@@ -371,10 +370,10 @@ def _meld(parts: list[_Part]) -> list[_Part]:
 class _Tree:
     """Matches directives with their ends, and makes expressions of the parts."""
 
-    def __init__(self, source: Source, parts: list[_Part], diagnostics: list[Diagnostic]) -> None:
-        self.source = source
+    def __init__(self, parser: Parser, parts: list[_Part]) -> None:
+        self.parser = parser
+        self.source = parser.source
         self.parts = parts
-        self.diagnostics = diagnostics
         self.at = 0
 
     def run(self) -> list[Expression]:
@@ -384,8 +383,7 @@ class _Tree:
         return expressions
 
     def _error(self, summary: str, detail: str, part: _Part) -> Expression:
-        subject = Range(self.source, part.start, part.end)
-        self.diagnostics.append(Diagnostic(summary, detail, subject))
+        self.parser.error(summary, detail, (part.start, part.end))
         return Literal(self.source, part.start, part.end, UNKNOWN)
 
     def _next(self) -> Expression:
@@ -395,10 +393,11 @@ class _Tree:
             return Literal(self.source, part.start, part.end, part.value)
         if type(part) is _Interpolation:
             return part.expression
-        if type(part) is _If:
-            return self._conditional(part)
-        if type(part) is _For:
-            return self._loop(part)
+        if type(part) is _If or type(part) is _For:
+            self.parser.deeper()
+            nested = self._conditional(part) if type(part) is _If else self._loop(part)
+            self.parser.depth -= 1
+            return nested
         assert type(part) is _Clause
         return self._error(f"Unexpected {part.keyword} directive", _UNBALANCED, part)
 

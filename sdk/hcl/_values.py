@@ -13,7 +13,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Final, Union
+from typing import TYPE_CHECKING, Final, Union
 
 from ._number import Fraction, Infinity
 from ._types import BOOL, DYNAMIC, NUMBER, STRING, ListOf, MapOf, ObjectOf, SetOf, TupleOf, Type
@@ -46,21 +46,24 @@ class Unknown:
 
 UNKNOWN: Final = Unknown(DYNAMIC)
 
-Value = Union[
-    str,
-    bool,
-    int,
-    Fraction,
-    Infinity,
-    tuple["Value", ...],
-    dict[str, "Value"],
-    "ListValue",
-    "MapValue",
-    "SetValue",
-    None,
-    Null,
-    Unknown,
-]
+if TYPE_CHECKING:
+    Value = Union[
+        str,
+        bool,
+        int,
+        Fraction,
+        Infinity,
+        tuple["Value", ...],
+        dict[str, "Value"],
+        "ListValue",
+        "MapValue",
+        "SetValue",
+        None,
+        Null,
+        Unknown,
+    ]
+else:  # what the name stands for matters to type checkers alone, and takes long to build
+    Value = object
 
 
 class ListValue(list["Value"]):
