@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import os
 import selectors
 import socket
 import threading
@@ -92,6 +93,7 @@ class Loop:
         self._timers: Final[list[tuple[float, int, Timer]]] = []
         self._order: Final = itertools.count()
         self._lock: Final = threading.Lock()
+        self._process: Final = os.getpid()
         self._stopped = False
         self._leaving = False
         self._bell, self._clapper = socket.socketpair()
@@ -103,6 +105,8 @@ class Loop:
 
     def call(self, function: Callable[[], object]) -> None:
         """Run `function` on the loop's thread, from any thread. Raises `TransportError` after `stop`."""
+        if os.getpid() != self._process:
+            raise TransportError("using the relay: it belongs to the process that this one was forked from")
         with self._lock:
             if self._stopped:
                 raise TransportError("using the relay: it is closed")
@@ -125,7 +129,12 @@ class Loop:
         return result.result()
 
     def stop(self) -> None:
-        """End the thread and wait for it. `on_stop` is the last that runs on it. Idempotent."""
+        """End the thread and wait for it. `on_stop` is the last that runs on it. Idempotent.
+
+        In a forked process there is no thread, and nothing happens: the sockets are still the parent's.
+        """
+        if os.getpid() != self._process:
+            return
         with self._lock:
             if not self._stopped:
                 self._stopped = True

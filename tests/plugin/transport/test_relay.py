@@ -189,6 +189,33 @@ def test_a_relay_nobody_used_closes() -> None:
         assert relay_threads() == ["doze-relay"]
 
 
+def test_a_forked_process_leaves_the_relay_to_its_parent() -> None:
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore::DeprecationWarning", "-c", _FORK], capture_output=True, timeout=30, check=True
+    )
+
+    assert done.stdout == b"the child is done\nthe path is still there\n"
+
+
+_FORK = """
+import os
+from doze_sdk.plugin.kernel._relay import Relay
+
+relay = Relay()
+gateway = relay.dial("unix", "/nowhere")
+child = os.fork()
+if not child:
+    gateway.close()
+    relay.close()
+    os.write(1, b"the child is done\\n")
+    os._exit(0)
+os.waitpid(child, 0)
+if os.path.exists(gateway.target.removeprefix("unix:")):
+    os.write(1, b"the path is still there\\n")
+relay.close()
+"""
+
+
 # --- Addresses ---
 
 
