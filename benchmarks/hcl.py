@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import hcl2
 import pygohcl
@@ -28,6 +28,9 @@ from doze_sdk.hcl import (
 )
 
 from .measure import ENVIRONMENT, Bar, finish, interleaved, ratio, show, timed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 BLOCK = (Path(__file__).parent / "inputs" / "postgres.hcl").read_bytes()
 VARIABLES = {
@@ -55,7 +58,9 @@ SCHEMA = Schema(
     [
         BlockSchema(
             "role",
-            Schema([_optional("login", BOOL), _optional("password"), _optional("member_of", _STRINGS)], labels=["name"]),
+            Schema(
+                [_optional("login", BOOL), _optional("password"), _optional("member_of", _STRINGS)], labels=["name"]
+            ),
         ),
         BlockSchema("schema", Schema([_optional("owner")], labels=["name"])),
         BlockSchema(
@@ -70,9 +75,7 @@ _OTHER = b"other {}\n"
 
 
 def _decode(file: bytes) -> None:
-    decode_block(
-        file, filename="doze.hcl", block_type="postgres", label="app", schema=SCHEMA, variables=VARIABLES
-    )
+    decode_block(file, filename="doze.hcl", block_type="postgres", label="app", schema=SCHEMA, variables=VARIABLES)
 
 
 def _first() -> float:

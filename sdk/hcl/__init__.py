@@ -85,7 +85,7 @@ _HOME = {
     "Value": "._values",
     "type_of": "._values",
 }
-__all__ = sorted(_HOME)
+__all__ = sorted(_HOME)  # noqa: PLE0605 - a list, which the rule does not see
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from typing import TYPE_CHECKING
 
 from ._source import Range, Source
 from ._text import normalize
-from ._values import Value
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
+
+    from ._values import Value
 
 
 class Node:
@@ -100,9 +104,9 @@ class Block(Node):
         source: Source,
         start: int,
         type_end: int,
-        type: str,
+        type: str,  # noqa: A002 - HCL's own word
         labels: list[str],
-        label_spans: list[tuple[int, int]],  # noqa: A002 - HCL's own word
+        label_spans: list[tuple[int, int]],
     ) -> None:
         self.source = source
         self.start = start

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from ._convert import ConversionError, convert, identity, mismatch, unify
 from ._function_errors import ArgumentError, FunctionError
@@ -11,6 +11,9 @@ from ._operators import equal
 from ._strings import whole
 from ._types import STRING, ListOf
 from ._values import ListValue, MapValue, SetValue, Unknown, Value, is_null, type_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 def concat(*sequences: Value) -> Value:

@@ -6,13 +6,15 @@ of its content; then the content is converted.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from ._number import Fraction, Infinity, format_number, parse_number
-from ._text import normalize, quote
+from ._text import quote
 from ._types import BOOL, DYNAMIC, NUMBER, STRING, Collection, ListOf, MapOf, ObjectOf, SetOf, TupleOf, Type
 from ._values import ListValue, MapValue, Null, SetValue, Unknown, Value, type_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
 
 
 class ConversionError(Exception):
@@ -135,7 +137,7 @@ def make_set(element: Type, values: Iterable[Value]) -> SetValue:
 
         from ._number import compare
 
-        distinct.sort(key=cmp_to_key(lambda left, right: compare(left, right)))  # type: ignore[arg-type] # all numbers
+        distinct.sort(key=cmp_to_key(compare))  # type: ignore[arg-type] # all numbers
     elif element is BOOL:
         distinct.sort(key=lambda value: value is True)
     return SetValue(element, distinct)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Final
 
 from ._ast import Attribute, Block, Body, Expression, File, ObjectLiteral, Parentheses, TupleLiteral
@@ -33,6 +32,8 @@ from ._text import near_miss, quote
 from ._values import Unknown, Value, is_null
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
     from ._functions import Function
 
 #: The arguments of an engine block that belong to the host: a plugin neither sees nor may declare them at the top

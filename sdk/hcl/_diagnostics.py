@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from ._source import Range
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ._source import Range
 
 
 class Diagnostic(NamedTuple):

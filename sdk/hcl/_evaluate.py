@@ -40,7 +40,7 @@ from ._operators import SIGNATURES, OperationError, apply, apply_unary, equal, n
 from ._source import Range
 from ._text import nearest, normalize, quote
 from ._types import BOOL, DYNAMIC, NUMBER, STRING, Collection, ListOf, MapOf, ObjectOf, SetOf, TupleOf, Type
-from ._values import UNKNOWN, ListValue, MapValue, Null, SetValue, Unknown, Value, is_null, type_of
+from ._values import UNKNOWN, ListValue, MapValue, SetValue, Unknown, Value, is_null, type_of
 
 if TYPE_CHECKING:
     from ._functions import Function
@@ -428,9 +428,11 @@ def _unary(expression: Unary, scope: Scope) -> Value:
 
 def _conditional(expression: Conditional, scope: Scope) -> Value:
     outer = scope.diagnostics
-    scope.diagnostics = of_yes = []
+    of_yes: Diagnostics = []
+    scope.diagnostics = of_yes
     yes = _value(expression.yes, scope)
-    scope.diagnostics = of_no = []
+    of_no: Diagnostics = []
+    scope.diagnostics = of_no
     no = _value(expression.no, scope)
     scope.diagnostics = outer
     result_type = _common_type(yes, no)
@@ -507,11 +509,10 @@ def _describe_difference(yes: Type, no: Type) -> str:
         for index, (one, other) in enumerate(zip(yes.elements, no.elements, strict=True)):
             if one != other:
                 return f"Type mismatch for tuple element {index}: {_describe_difference(one, other)}"
-    for kind in (ListOf, SetOf, MapOf):
-        if isinstance(yes, kind) and isinstance(no, kind) and type(yes.element) is type(no.element):
-            if isinstance(yes.element, ObjectOf | TupleOf):
-                inner = _describe_difference(yes.element, no.element)
-                return f"Mismatched {kind.kind} element types: {inner}"
+    if isinstance(yes, Collection) and isinstance(no, Collection) and yes.kind == no.kind:
+        one, other = yes.element, no.element
+        if type(one) is type(other) and isinstance(one, ObjectOf | TupleOf):
+            return f"Mismatched {yes.kind} element types: {_describe_difference(one, other)}"
     if yes.name == no.name:
         return (
             "At least one deeply-nested attribute or element is not compatible across both the 'true' and the"

@@ -6,14 +6,16 @@ would differ too.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from . import _collections, _format, _json, _numeric, _strings
 from ._convert import ConversionError, convert, mismatch
 from ._function_errors import ArgumentError, FunctionError
 from ._types import BOOL, DYNAMIC, NUMBER, STRING, ListOf, MapOf, SetOf, Type
 from ._values import UNKNOWN, Unknown, Value, is_null, type_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
 
 __all__ = ["HOST_FUNCTIONS", "ArgumentError", "Function", "FunctionError", "Parameter"]
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from typing import NoReturn, cast
+from typing import TYPE_CHECKING, NoReturn, cast
 
 from ._diagnostics import VariablesError
 from ._function_errors import FunctionError
-from ._number import Fraction, Infinity, Number, format_number, int_of, number_literal
+from ._number import Fraction, Infinity, Number, format_number, number_literal
 from ._text import normalize, quote
 from ._values import Null, SetValue, Unknown, Value
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 def variables_from_json(variables: Mapping[str, str | bytes]) -> dict[str, Value]:
@@ -99,7 +101,10 @@ def _go_words(text: str, error: Exception) -> str:
 
 
 def to_json(value: Value) -> str:
-    """The JSON text of a value without unknown parts: no spaces, keys in order, numbers in full, `<`, `>`, `&` escaped."""
+    """The JSON text of a value: no spaces, keys in order, numbers in full, `<`, `>` and `&` escaped.
+
+    Raises ValueError if any part of the value is unknown.
+    """
     if isinstance(value, str):
         return _string(value)
     if value is None or isinstance(value, Null):

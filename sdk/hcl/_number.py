@@ -7,7 +7,7 @@ A whole number is an `int`, whatever its size; a `Fraction` is any other finite 
 from __future__ import annotations
 
 import re
-from typing import Final, Union
+from typing import Final
 
 #: Bits of a number that was written or sent.
 PRECISION: Final = 512
@@ -70,7 +70,7 @@ class Index(int):
     __slots__ = ()
 
 
-Number = Union[int, Fraction, Infinity]
+Number = int | Fraction | Infinity
 
 
 class NotANumberError(ArithmeticError):
@@ -160,8 +160,7 @@ def parse_number(text: str) -> Number | None:
         digits = int_of(whole + fraction) * sign
         if abs(power) > _MAX_EXPONENT:
             return None
-        scaled = _quotient(digits, 10 ** len(fraction), power, PRECISION) if digits else 0
-        return scaled
+        return _quotient(digits, 10 ** len(fraction), power, PRECISION) if digits else 0
     return _from_decimal(sign, whole + fraction, power - len(fraction))
 
 
@@ -190,7 +189,8 @@ def int_of(digits: str) -> int:
     if len(digits) <= _CHUNK:
         return int(digits or "0")
     half = len(digits) // 2
-    return int_of(digits[:-half]) * 10**half + int_of(digits[-half:])
+    weight: int = 10**half
+    return int_of(digits[:-half]) * weight + int_of(digits[-half:])
 
 
 def digits_of(number: int) -> str:

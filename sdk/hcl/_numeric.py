@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import string
-from collections.abc import Sequence
 from functools import reduce
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from . import _number
 from ._function_errors import ArgumentError, FunctionError
@@ -13,6 +12,9 @@ from ._number import Fraction, Infinity, Number
 from ._text import quote
 from ._types import NUMBER
 from ._values import ListValue, Value, type_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 _RANGE_LIMIT: Final = 1024
 _DIGITS: Final = string.digits + string.ascii_lowercase + string.ascii_uppercase

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from . import _number
 from ._number import Fraction, Infinity, NotANumberError, Number
 from ._types import BOOL, NUMBER, Type
 from ._values import Unknown, Value, is_null, is_wholly_known, type_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 class OperationError(Exception):

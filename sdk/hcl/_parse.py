@@ -6,8 +6,7 @@ for the same file. Once the parser has had to skip tokens to recover, problems t
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from ._ast import (
     Attribute,
@@ -59,6 +58,9 @@ from ._source import Range, Source
 from ._strays import strays
 from ._text import normalize, quote
 from ._values import UNKNOWN, Value
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 #: How deep blocks and expressions may nest. The host has no such limit. Reading a level takes up to five calls inside
 #: one another here, of which Python allows 1,000, those of the caller included.
@@ -250,18 +252,10 @@ class Parser:
     def body(self, closer: str) -> Body:
         """Read items up to the closer, which is `END` for a file."""
         source = self.source
-        first = self.last if self.at else 0
-        start, start_end = self.span(first) if self.at else (0, self.ends[0])
-        if not self.at:
-            start_end = start if self.kinds[0] == END else start_end
-        missing = start
+        start, start_end = self.span(self.last) if self.at else (0, 0)
         attributes: dict[str, Attribute] = {}
         blocks: list[Block] = []
-        while True:
-            kind = self.kinds[self.at]
-            if kind == closer:
-                end = self.ends[self.read()]
-                break
+        while (kind := self.kinds[self.at]) != closer:
             if kind == NEWLINE:
                 self.read()
             elif kind == IDENT:
@@ -274,8 +268,9 @@ class Parser:
                 self._unexpected_in_body(self.read(), (start, start_end))
                 end = self.ends[self.last]
                 self.recover(closer)
-                break
-        return Body(source, start, end, attributes, blocks, missing)
+                return Body(source, start, end, attributes, blocks, start)
+        end = self.ends[self.read()]
+        return Body(source, start, end, attributes, blocks, start)
 
     def _add_attribute(self, attributes: dict[str, Attribute], attribute: Attribute) -> None:
         existing = attributes.setdefault(attribute.name, attribute)
@@ -998,14 +993,15 @@ class Parser:
         return result
 
 
+# The terms that more than one token makes up, by the token that they begin with.
 _TERMS: Final = {
-    "(": Parser._parentheses,
-    "[": Parser._tuple,
-    "{": Parser._object,
-    "-": Parser._unary,
-    "!": Parser._unary,
-    OPEN_QUOTE: Parser._template,
-    OPEN_HEREDOC: Parser._template,
+    "(": Parser._parentheses,  # noqa: SLF001 - this module's own
+    "[": Parser._tuple,  # noqa: SLF001 - this module's own
+    "{": Parser._object,  # noqa: SLF001 - this module's own
+    "-": Parser._unary,  # noqa: SLF001 - this module's own
+    "!": Parser._unary,  # noqa: SLF001 - this module's own
+    OPEN_QUOTE: Parser._template,  # noqa: SLF001 - this module's own
+    OPEN_HEREDOC: Parser._template,  # noqa: SLF001 - this module's own
 }
 
 

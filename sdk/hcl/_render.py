@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
-from ._diagnostics import Diagnostic
-from ._source import Range
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ._diagnostics import Diagnostic
+    from ._source import Range
 
 # A minified file has lines that no terminal shows; of such a line, the part around the marker is enough.
 _WIDTH = 160

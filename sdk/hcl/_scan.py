@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import re
 from functools import cache
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from ._source import Source
+if TYPE_CHECKING:
+    from ._source import Source
 
 IDENT: Final = "ident"
 NUMBER: Final = "number"
@@ -32,7 +33,10 @@ BAD_UTF8: Final = "bad utf-8"
 END: Final = "end of file"
 
 # What Go's `unicode.IsSpace` holds; `str.strip()` without arguments takes the ASCII separators U+001C to U+001F too.
-SPACES: Final = "\t\n\v\f\r \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u2028\u2029\u202f\u205f\u3000"
+SPACES: Final = (
+    "\t\n\v\f\r \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004"
+    "\u2005\u2006\u2007\u2008\u2009\u200a\u2028\u2029\u202f\u205f\u3000"
+)
 
 # Bytes that are no UTF-8 stand as lone surrogates; no other text holds any.
 _BAD: Final = r"\ud800-\udfff"

@@ -6,9 +6,12 @@ here, when somebody asks for them, which is when a diagnostic is rendered.
 
 from __future__ import annotations
 
+import itertools
 from bisect import bisect_right
-from collections.abc import Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 class Pos(NamedTuple):
@@ -96,7 +99,7 @@ class Source:
             starts = self._starts()
             total = self.bom
             totals = [total]
-            for start, end in zip(starts, starts[1:], strict=False):
+            for start, end in itertools.pairwise(starts):
                 total += _byte_length(self.text[start:end])
                 totals.append(total)
             self._line_bytes = totals

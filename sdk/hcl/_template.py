@@ -393,9 +393,9 @@ class _Tree:
             return Literal(self.source, part.start, part.end, part.value)
         if type(part) is _Interpolation:
             return part.expression
-        if type(part) is _If or type(part) is _For:
+        if isinstance(part, _If | _For):
             self.parser.deeper()
-            nested = self._conditional(part) if type(part) is _If else self._loop(part)
+            nested = self._conditional(part) if isinstance(part, _If) else self._loop(part)
             self.parser.depth -= 1
             return nested
         assert type(part) is _Clause

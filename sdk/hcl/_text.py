@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 _ESCAPES: Final = {
     "\a": "\\a",
@@ -22,8 +24,7 @@ def normalize(text: str) -> str:
     """A string value in Unicode's normal form C."""
     if text.isascii():
         return text
-    from unicodedata import is_normalized
-    from unicodedata import normalize as to_form
+    from unicodedata import is_normalized, normalize as to_form
 
     return text if is_normalized("NFC", text) else to_form("NFC", text)
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 class Type:
@@ -41,7 +43,7 @@ class Collection(Type):
         self.element = element
 
     def __eq__(self, other: object) -> bool:
-        return type(self) is type(other) and isinstance(other, Collection) and self.element == other.element
+        return isinstance(other, Collection) and self.kind == other.kind and self.element == other.element
 
     def __hash__(self) -> int:
         return hash((self.kind, self.element))

@@ -12,7 +12,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Final, Union
 
 from ._number import Fraction, Infinity
@@ -47,7 +46,9 @@ class Unknown:
 UNKNOWN: Final = Unknown(DYNAMIC)
 
 if TYPE_CHECKING:
-    Value = Union[
+    from collections.abc import Iterable, Mapping
+
+    Value = Union[  # noqa: UP007 - a union with forward references in it
         str,
         bool,
         int,

@@ -1,9 +1,9 @@
 """Compare the HCL layer with the host's answers: `python -m tests.hcl.score [-v] FILE...`.
 
 A file holds one case per line, of one of four kinds, told apart by what a case holds: `parse` (a source and its
-diagnostics), `eval` (an expression, its value and diagnostics), `decode` (a schema and a block) and `module` (the schema
-of an official module and a block). Variables are in `vars.json` beside the file. One line is printed per file; the exit
-code is 1 if a case is missed that no waiver covers.
+diagnostics), `eval` (an expression, its value and diagnostics), `decode` (a schema and a block) and `module` (the
+schema of an official module and a block). Variables are in `vars.json` beside the file. One line is printed per file;
+the exit code is 1 if a case is missed that no waiver covers.
 """
 
 from __future__ import annotations

@@ -169,10 +169,14 @@ def test_what_does_not_belong_is_refused_with_a_near_miss():
     assert problems("ownr = 1\nlimits {}\nuser = 1\nsettings { a = 1 }\nzzzz = 1") == [
         'doze.hcl:2,1-5: Unsupported argument; An argument named "ownr" is not expected here. Did you mean "owner"?',
         'doze.hcl:3,1-7: Unsupported block type; Blocks of type "limits" are not expected here. Did you mean "limit"?',
-        'doze.hcl:4,1-5: Unsupported argument; An argument named "user" is not expected here. Did you mean to define a'
-        ' block of type "user"?',
-        'doze.hcl:5,1-9: Unsupported block type; Blocks of type "settings" are not expected here. Did you mean to define'
-        ' argument "settings"? If so, use the equals sign to assign it a value.',
+        (
+            'doze.hcl:4,1-5: Unsupported argument; An argument named "user" is not expected here. Did you mean to'
+            ' define a block of type "user"?'
+        ),
+        (
+            'doze.hcl:5,1-9: Unsupported block type; Blocks of type "settings" are not expected here. Did you mean to'
+            ' define argument "settings"? If so, use the equals sign to assign it a value.'
+        ),
         'doze.hcl:6,1-5: Unsupported argument; An argument named "zzzz" is not expected here.',
     ]
 
@@ -276,7 +280,7 @@ def test_core_arguments_are_neither_evaluated_nor_expected():
     body = "\n".join(f"{name} = nope.{name}" for name in sorted(CORE_ARGUMENTS))
 
     assert values(body) == {}
-    assert CORE_ARGUMENTS == {"count", "for_each", "depends_on", "enabled", "version", "listen", "port"}
+    assert {"count", "for_each", "depends_on", "enabled", "version", "listen", "port"} == CORE_ARGUMENTS
 
 
 def test_a_core_argument_is_stripped_even_if_the_schema_has_it():
@@ -298,8 +302,10 @@ def test_core_names_inside_nested_blocks_belong_to_the_module():
         (
             'cache {}\ncache "a" "b" {}\n',
             BlockSelectionError,
-            "reading config blocks: doze.hcl:1,7-8: Missing name for cache; All cache blocks must have 1 labels"
-            " (name)., and 1 other diagnostic(s)",
+            (
+                "reading config blocks: doze.hcl:1,7-8: Missing name for cache; All cache blocks must have 1 labels"
+                " (name)., and 1 other diagnostic(s)"
+            ),
         ),
         ('cache "a" {}\n', BlockNotFoundError, 'block cache "main" not found in source'),
     ],

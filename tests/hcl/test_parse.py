@@ -54,10 +54,14 @@ def test_an_invalid_file_raises_every_problem_in_source_order():
         parse("a = 1 b\nc = 1\nc = 2\n'\n", filename="doze.hcl")
 
     assert str(caught.value).splitlines() == [
-        "parsing config: doze.hcl:1,7-8: Missing newline after argument; An argument definition must end with a"
-        " newline.",
-        'doze.hcl:3,1-2: Attribute redefined; The argument "c" was already set at doze.hcl:2,1-2. Each argument may be'
-        " set only once.",
+        (
+            "parsing config: doze.hcl:1,7-8: Missing newline after argument; An argument definition must end with a"
+            " newline."
+        ),
+        (
+            'doze.hcl:3,1-2: Attribute redefined; The argument "c" was already set at doze.hcl:2,1-2. Each argument may'
+            " be set only once."
+        ),
         'doze.hcl:4,1-2: Invalid character; Single quotes are not valid. Use double quotes (") to enclose strings.',
     ]
 

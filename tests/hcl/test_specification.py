@@ -36,10 +36,16 @@ from doze_sdk.hcl import (
 )
 from doze_sdk.hcl._ast import Call, ObjectLiteral, Traversal
 from doze_sdk.hcl._convert import convert
-from doze_sdk.hcl._types import BOOL as CTY_BOOL
-from doze_sdk.hcl._types import DYNAMIC, ListOf, MapOf, ObjectOf, Type
-from doze_sdk.hcl._types import NUMBER as CTY_NUMBER
-from doze_sdk.hcl._types import STRING as CTY_STRING
+from doze_sdk.hcl._types import (
+    BOOL as CTY_BOOL,
+    DYNAMIC,
+    NUMBER as CTY_NUMBER,
+    STRING as CTY_STRING,
+    ListOf,
+    MapOf,
+    ObjectOf,
+    Type,
+)
 
 CHECKOUT = os.environ.get("HCL_SPECSUITE")
 TESTS = Path(CHECKOUT or "/nonexistent") / "specsuite" / "tests"

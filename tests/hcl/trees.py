@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
-from doze_sdk.hcl import Body, to_json
-from doze_sdk.hcl import _ast as ast
+from doze_sdk.hcl import Body, _ast as ast, to_json
 
 # A tree is a nested tuple: the name of the construct and its parts. `source` writes it, `shape` reads it back from the
 # parser's nodes.
