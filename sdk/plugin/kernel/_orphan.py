@@ -17,7 +17,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_SECOND_SIGN_INTERVAL = 0.02
+_LONGEST_PAUSE = 0.032
 
 
 class OrphanWatch:
@@ -52,10 +52,12 @@ class OrphanWatch:
     def _run(self) -> None:
         if not self._wait_for_broken_pipe():
             return
+        pause = 0.0005  # an ending process closes its pipes a moment before its children get another parent
         while not self._second_sign():
             if _broken(self._reader):
                 return
-            time.sleep(_SECOND_SIGN_INTERVAL)
+            time.sleep(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE)
         self._orphaned()
 
     def _wait_for_broken_pipe(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import faulthandler
 import logging
@@ -22,7 +23,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import FrameType
-    from typing import Final
+    from typing import Final, NoReturn
 
     from ._announcement import Announcement
     from ._descriptors import OriginalStreams
@@ -33,7 +34,7 @@ LOGGER: Final = logging.getLogger("doze_sdk.plugin")
 _CALLS_SETTLE = 0.1  # seconds for calls in flight after a host's request, so that gRPC need not complain about them
 _CALLS_FINISH = 1.0  #  seconds for calls in flight after a SIGTERM; a host's own patience is two
 _OUTPUT_ARRIVES = 0.1  # seconds for the last output to reach a host that reads it
-_ORPHAN_ENDS = 0.08  # seconds from the host's death to our own, at most
+_ORPHAN_ENDS = 0.05  # seconds from the host's death to our own, at most
 
 
 class PluginProcess:
@@ -57,6 +58,7 @@ class PluginProcess:
         self._output = Output()
         self._redirection = Redirection(self._output) if redirect else None
         self._server: PluginServer | None = None
+        self._waiting = False
         self._watch = (
             None
             if outlive_host
@@ -75,7 +77,9 @@ class PluginProcess:
         _ignore_interrupts()
         if self._watch is not None:
             self._watch.start()
-        hooks = Hooks(warn=_warn_of_version, before_reply=self._hand_over_output, after_reply=self._shut_down)
+        hooks = Hooks(
+            warn=_warn_of_version, before_reply=self._hand_over_output, after_reply=lambda: self._stop(_CALLS_SETTLE)
+        )
         try:
             self._server = PluginServer(settings, self._variables, self._output, hooks)
             announcement = self._server.open()
@@ -85,37 +89,45 @@ class PluginProcess:
         self._serve(self._server, announcement)
 
     def _serve(self, server: PluginServer, announcement: Announcement) -> None:
-        grace: float | None = None
+        grace: float | None = 0.0
         try:
-            _on_sigterm(lambda: self._ends.put(_CALLS_FINISH))
-            if self._announced(announcement):
-                if self._redirection is not None:
-                    self._redirection.start()
-                self._on_announced()
-                grace = self._ends.get()
+            _on_sigterm(lambda: self._stop(_CALLS_FINISH))
+            self._announce(announcement)
+            if self._redirection is not None:
+                self._redirection.start()
+            self._on_announced()
+            self._waiting = True
+            grace = self._ends.get()
         finally:
             self._end(server, grace)
 
+    def _announce(self, announcement: Announcement) -> None:
+        try:
+            write_all(self._streams.stdout, announcement.line())
+        except OSError:
+            self._end_as_orphan()  # the host has died while we started
+
+    def _stop(self, grace: float) -> None:
+        """End from any thread, a signal handler included."""
+        self._ends.put(grace)
+        if not self._waiting:  # the main thread is still at what need not delay the handshake
+            threading.Thread(target=self._end_without_main_thread, args=(grace,), daemon=True).start()
+
+    def _end_without_main_thread(self, grace: float) -> None:
+        if self._server is not None:
+            self._server.stop(grace)
+        os._exit(0)
+
     def _end(self, server: PluginServer, grace: float | None) -> None:
-        if grace is not None:
+        if grace is None:
+            self._end_as_orphan()
+        else:
             self._hand_over_output()
         server.stop(grace)
-        if grace is None:
-            self._remove_empty_folder()
         if self._redirection is not None:
             self._redirection.stop()
         if self._watch is not None:
             self._watch.stop()
-
-    def _announced(self, announcement: Announcement) -> bool:
-        try:
-            write_all(self._streams.stdout, announcement.line())
-        except OSError:
-            return False  # the host has died while we started
-        return True
-
-    def _shut_down(self) -> None:
-        self._ends.put(_CALLS_SETTLE)
 
     def _hand_over_output(self) -> None:
         if self._redirection is not None:
@@ -123,17 +135,24 @@ class PluginProcess:
             self._output.drain(_OUTPUT_ARRIVES)
 
     def _orphaned(self) -> None:
+        threading.Thread(target=self._end_at_last, name="go-plugin-last-resort", daemon=True).start()
         self._ends.put(None)
-        threading.Thread(target=self._end_at_once, name="go-plugin-last-resort", daemon=True).start()
 
-    def _end_at_once(self) -> None:
-        time.sleep(_ORPHAN_ENDS)
-        if self._server is not None:
-            self._server.remove_sockets()
+    def _end_as_orphan(self) -> NoReturn:
+        """End without a host to talk to. What `atexit` knows runs; taking down the interpreter would take too long."""
+        self._remove_sockets()
+        atexit._run_exitfuncs()  # noqa: SLF001  (what the interpreter itself calls)
         os._exit(1)
 
-    def _remove_empty_folder(self) -> None:
-        """Remove the folder that the host has made for our sockets: it cannot any more."""
+    def _end_at_last(self) -> None:
+        time.sleep(_ORPHAN_ENDS)
+        self._remove_sockets()
+        os._exit(1)
+
+    def _remove_sockets(self) -> None:
+        """Remove our sockets, and the folder that the host has made for them: it cannot any more."""
+        if self._server is not None:
+            self._server.remove_sockets()
         if self._variables.socket_folder:
             with contextlib.suppress(OSError):
                 os.rmdir(self._variables.socket_folder)  # noqa: PTH106  (a plain string of the environment)

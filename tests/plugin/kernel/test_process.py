@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -37,9 +38,10 @@ def host(script: Script) -> Iterator[Callable[..., tuple[subprocess.Popen[str], 
     """Start a host process with two plugins; `ending` is the code by which it goes on."""
     processes: list[subprocess.Popen[str]] = []
 
-    def start(ending: str, *arguments: str) -> tuple[subprocess.Popen[str], list[int]]:
+    def start(ending: str, *arguments: str, mode: str = "") -> tuple[subprocess.Popen[str], list[int]]:
+        code = HOST.replace("versions={1}", f"versions={{1}}, {mode}") + ending
         process = subprocess.Popen(
-            [*script(HOST + ending), *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            [*script(code), *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
         processes.append(process)
         assert process.stdout is not None
@@ -49,6 +51,27 @@ def host(script: Script) -> Iterator[Callable[..., tuple[subprocess.Popen[str], 
     for process in processes:
         process.kill()
         process.communicate()
+
+
+def test_what_atexit_knows_is_run_in_an_orphan(host: Callable[..., object], tmp_path: Path) -> None:
+    code = f"import atexit; atexit.register(open, {str(tmp_path / 'orphan')!r} + str(os.getpid()), 'w')"
+    process, pids = host("os.kill(os.getpid(), signal.SIGKILL)", "--before", code)  # type: ignore[misc]
+    process.wait(PATIENCE)
+    until(lambda: not any(map(alive, pids)), "the end of the plugins")
+
+    assert all((tmp_path / f"orphan{pid}").exists() for pid in pids)
+
+
+def test_a_plugin_that_is_busy_after_the_handshake_ends_when_it_is_asked_to(script: Script) -> None:
+    command = script(
+        "import time\nfrom doze_sdk.plugin import kernel\n"
+        "kernel.serve(kernel.Handshake(cookie_key='K', cookie_value='v'), versions={1: lambda server, broker: None},\n"
+        "    on_announced=lambda: time.sleep(60))"
+    )
+    with kernel.launch(command, kernel.Handshake(cookie_key="K", cookie_value="v"), versions={1}) as plugin:
+        pass
+
+    assert plugin.exit_code == 0
 
 
 def test_an_interrupt_is_left_to_the_host(start: Launch) -> None:
@@ -135,12 +158,17 @@ def test_a_plugin_behind_a_wrapper_ends_when_its_host_dies_without_a_word(script
     until(lambda: not any(map(alive, pids)), "the end of the plugins")
 
 
-def test_an_orphan_leaves_no_socket(host: Callable[..., object], short_dir: Path) -> None:
-    process, pids = host("os.kill(os.getpid(), signal.SIGKILL)")  # type: ignore[misc]
+@pytest.mark.parametrize("mode", ["", "auto_mtls=True", "multiplex=True"])
+def test_an_orphan_leaves_no_socket(host: Callable[..., object], short_dir: Path, mode: str) -> None:
+    process, pids = host("os.kill(os.getpid(), signal.SIGKILL)", mode=mode)  # type: ignore[misc]
     process.wait(PATIENCE)
     until(lambda: not any(map(alive, pids)), "the end of the plugins")
 
-    assert list(short_dir.iterdir()) == []
+    left = list(short_dir.iterdir())
+    for folder in left:
+        shutil.rmtree(folder)  # the dead host's own, by which it reached its relay
+
+    assert [folder for folder in left if not folder.name.startswith("doze-relay")] == []
 
 
 def test_a_plugin_can_outlive_its_host(host: Callable[..., object], short_dir: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from google.protobuf import descriptor_pool
@@ -22,7 +22,10 @@ import "google/protobuf/timestamp.proto";
 import "google/protobuf/empty.proto";
 message GetRequest { string key = 1; }
 message GetResponse { bytes value = 1; google.protobuf.Timestamp written = 2; }
-service KV { rpc Get(GetRequest) returns (GetResponse); rpc Clear(google.protobuf.Empty) returns (google.protobuf.Empty); }
+service KV {
+  rpc Get(GetRequest) returns (GetResponse);
+  rpc Clear(google.protobuf.Empty) returns (google.protobuf.Empty);
+}
 """
 OTHER = """
 syntax = "proto3";
@@ -63,7 +66,7 @@ def test_a_contract_is_served_and_called_from_such_a_pool(tmp_path: Path) -> Non
     )
 
     class Servicer(kv_grpc.KVServicer):  # type: ignore[misc, name-defined]  # made at run time
-        def Get(self, request: object, _context: object) -> object:
+        def Get(self, request: Any, _context: object) -> object:  # noqa: N802  (as generated)
             return kv_pb2.GetResponse(value=request.key.encode(), written=timestamp_pb2.Timestamp(seconds=5))
 
     def register(server: object, _broker: object) -> None:

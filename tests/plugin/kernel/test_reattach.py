@@ -8,9 +8,9 @@ import signal
 import subprocess
 import sys
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-import grpc
 import pytest
 
 from doze_sdk.plugin import kernel
@@ -19,6 +19,8 @@ from tests.plugin.kernel.conftest import PATIENCE, Caller, Launch, alive, until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    import grpc
 
 
 def register(server: grpc.Server, broker: kernel.Broker) -> None:
@@ -138,7 +140,7 @@ def test_serving_nothing_is_refused() -> None:
 
 @pytest.mark.parametrize("place", ["no_colon", "os.path:no_such_function", "os:sep"])
 def test_a_place_that_names_no_function_is_refused(place: str) -> None:
-    with pytest.raises(kernel.ServeError, match="must be 'package.module:function'"):
+    with pytest.raises(kernel.ServeError, match=r"must be 'package\.module:function'"):
         kernel.serve_test(versions={1: place})
 
 
@@ -195,7 +197,7 @@ def test_a_reattach_config_may_leave_out_what_has_a_default() -> None:
 
 def test_a_plugin_outlives_a_host_that_hands_it_over(script: Callable[[str], list[str]]) -> None:
     code = (
-        f"import os, sys\nsys.path.insert(0, {str(os.getcwd())!r})\n"
+        f"import os, sys\nsys.path.insert(0, {str(Path(__file__).parents[3])!r})\n"
         "from tests.plugin.kernel import echo_plugin\nfrom tests.plugin.kernel.conftest import ECHO\n"
         "from doze_sdk.plugin import kernel\n"
         "plugin = kernel.launch([*ECHO, '--outlive-host'], echo_plugin.HANDSHAKE, versions={1})\n"
@@ -205,8 +207,8 @@ def test_a_plugin_outlives_a_host_that_hands_it_over(script: Callable[[str], lis
     plugin = kernel.reattach(kernel.ReattachConfig.from_json(result.stdout))
     answer = Caller(plugin)("Echo", b"x")
     plugin.kill()
-    folder = os.path.dirname(plugin._announcement.address.address)
+    folder = Path(plugin._announcement.address.address).parent
     until(lambda: plugin.pid is not None and not alive(plugin.pid), "the end of the plugin")
-    os.rmdir(folder)
+    folder.rmdir()  # the dead host's
 
     assert answer == b"x"

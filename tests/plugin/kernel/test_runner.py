@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,7 +15,6 @@ from tests.plugin.kernel.conftest import ECHO, Caller
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
 MODES = [{}, {"auto_mtls": True}, {"multiplex": True}]
 DIAL = "with broker.dial({}) as channel:\n answer = channel.unary_unary('/test.Back/Back')(b'x', timeout=10)"
@@ -39,12 +39,12 @@ class Elsewhere:
     def start(self, environment: Mapping[str, str], socket_folder: str) -> tuple[int, int]:
         self.outside = socket_folder
         self.environment = environment
-        os.symlink(socket_folder, self.inside)
+        Path(self.inside).symlink_to(socket_folder)
         return self._process.start({**environment, "PLUGIN_UNIX_SOCKET_DIR": self.inside}, self.inside)
 
     def wait(self) -> int | None:
         code = self._process.wait()
-        os.unlink(self.inside)
+        Path(self.inside).unlink()
         return code
 
     def kill(self) -> None:
@@ -114,6 +114,8 @@ def test_a_box_cannot_be_handed_over_or_checked(short_dir: Path) -> None:
     runner = Elsewhere(short_dir / "inside")
     with pytest.raises(kernel.ChecksumError, match="a runner starts it"):
         kernel.launch(runner, echo_plugin.HANDSHAKE, versions={1}, secure=kernel.SecureConfig("ab" * 32))
-    with kernel.launch(runner, echo_plugin.HANDSHAKE, versions={1}) as plugin:
-        with pytest.raises(kernel.ReattachError, match="only a plugin on this machine"):
-            plugin.reattach_config()
+    with (
+        kernel.launch(runner, echo_plugin.HANDSHAKE, versions={1}) as plugin,
+        pytest.raises(kernel.ReattachError, match="only a plugin on this machine"),
+    ):
+        plugin.reattach_config()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -140,10 +141,8 @@ def test_watchers_hear_the_beginning_and_the_end(start: Launch) -> None:
     streams = [watch("plugin"), watch("plugin"), watch("unknown")]
 
     def listen(number: int) -> None:
-        try:
+        with contextlib.suppress(grpc.RpcError):
             heard[number].extend(streams[number])
-        except grpc.RpcError:
-            pass
 
     threads = [threading.Thread(target=listen, args=(number,)) for number in heard]
     for thread in threads:
