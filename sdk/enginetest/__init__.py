@@ -14,13 +14,14 @@ from .._lazy import exports
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ._backend import Backend as Backend, boot as boot, boot_example as boot_example
-    from ._contract import load_error as load_error, violations as violations
+    from ._contract import load_error as load_error, start_error as start_error, violations as violations
 
 _HOME = {
     "Backend": "._backend",
     "boot": "._backend",
     "boot_example": "._backend",
     "load_error": "._contract",
+    "start_error": "._contract",
     "violations": "._contract",
 }
 

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 from ..engine import Dep, Endpoint, EngineError, Instance, Version, capabilities, decode
 from ..host import HostError, Reaper, Splice, check_socket_path, make_run_folder, wake
-from ..plugin import RemoteDriver, RemoteError, launch
+from ..plugin import START_BUDGET, RemoteDriver, RemoteError, launch
+from ..plugin.kernel import PluginError
 from ._errors import ModtoolError
 from ._problems import ConfigError
 from ._stack import Declared, Stack, read_stack
@@ -111,9 +112,8 @@ class Session:
 
         Raises:
             ConfigError, ParseError: the config is wrong; nothing was booted.
-            ModtoolError: a port is taken, a folder cannot be used; nothing was booted.
+            ModtoolError: the module did not start, a port is taken, a folder cannot be used; nothing was booted.
             EngineError, HostError: an engine did not come up.
-            PluginError: the module did not start.
 
         """
         with ExitStack() as boot:
@@ -186,7 +186,20 @@ class Session:
 
     def _launched(self) -> RemoteDriver:
         environ = {**self._environ, "DOZE_HOME": str(self._root)}
-        return launch(self._command, env=environ, inherit_env=False, logger=self._logger, on_output=self._output)
+        try:
+            return launch(
+                self._command,
+                env=environ,
+                inherit_env=False,
+                start_timeout=START_BUDGET,
+                logger=self._logger,
+                on_stdout=self._output,
+                on_stderr=self._output,
+            )
+        except PluginError as error:
+            from ..enginetest import start_error
+
+            raise ModtoolError(start_error(error)) from None
 
     def _output(self, data: bytes) -> None:
         for line in data.decode(errors="replace").splitlines():

@@ -13,7 +13,12 @@ from .._lazy import exports
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from ._contract import HANDSHAKE as HANDSHAKE, PROTOCOL_VERSION as PROTOCOL_VERSION, is_private as is_private
+    from ._contract import (
+        HANDSHAKE as HANDSHAKE,
+        PROTOCOL_VERSION as PROTOCOL_VERSION,
+        START_BUDGET as START_BUDGET,
+        is_private as is_private,
+    )
     from ._describe import description_of as description_of
     from ._entry import load_driver as load_driver, package_of as package_of, package_root as package_root
     from ._remote import RemoteDriver as RemoteDriver, RemoteError as RemoteError, launch as launch
@@ -22,6 +27,7 @@ if TYPE_CHECKING:
 _HOME = {
     "HANDSHAKE": "._contract",
     "PROTOCOL_VERSION": "._contract",
+    "START_BUDGET": "._contract",
     "RemoteDriver": "._remote",
     "RemoteError": "._remote",
     "is_private": "._contract",

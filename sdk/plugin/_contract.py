@@ -13,6 +13,9 @@ SERVICE = "dozeplugin.v1.Engine"
 HANDSHAKE = Handshake(cookie_key="DOZE_PLUGIN", cookie_value="engine")
 """doze's magic cookie."""
 
+START_BUDGET = 10.0
+"""Seconds in which doze's daemon must be up, the starts of all its modules included."""
+
 
 def is_private(variable: str) -> bool:
     """Tell whether an environment variable is meant for a plugin's own process and for none of its children."""

@@ -91,7 +91,8 @@ def launch(
     cwd: str | os.PathLike[str] | None = None,
     start_timeout: float = 60.0,
     logger: logging.Logger | None = None,
-    on_output: Callable[[bytes], object] | None = None,
+    on_stdout: Callable[[bytes], object] | None = None,
+    on_stderr: Callable[[bytes], object] | None = None,
 ) -> RemoteDriver:
     """Start a module's plugin process as doze does, and return a driver that stands for it.
 
@@ -102,7 +103,8 @@ def launch(
         env: variables for it beside, or instead of, this process's own.
         start_timeout: seconds until it must have announced itself.
         logger: where its log records go; default ``doze_sdk.plugin.<program>``.
-        on_output: called, from a thread, with what it writes to stdout and stderr once it serves.
+        on_stdout: called, from a thread, with what it writes to stdout once it serves; a host discards that.
+        on_stderr: the same for stderr.
 
     Raises:
         kernel.PluginError: it did not start; the subclass and the text say what to do.
@@ -119,8 +121,8 @@ def launch(
         cwd=cwd,
         start_timeout=start_timeout,
         logger=logger,
-        on_stdout=on_output,
-        on_stderr=on_output,
+        on_stdout=on_stdout,
+        on_stderr=on_stderr,
     )
     try:
         return RemoteDriver(plugin, command, env=env, inherit_env=inherit_env, cwd=cwd)

@@ -121,5 +121,11 @@ class Greeter(
 
     def describe(self) -> Description:
         return Description(
-            title="Greeter", tagline="It greets", category="test", port=7101, example=EXAMPLE, example_label="one"
+            title="Greeter",
+            tagline="It greets",
+            category="test",
+            description="Greets whoever connects.",
+            port=7101,
+            example=EXAMPLE,
+            example_label="one",
         )
