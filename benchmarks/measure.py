@@ -15,7 +15,7 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -70,8 +70,15 @@ def timed(function: Callable[[], object]) -> float:
         gc.enable()
 
 
-def first_line(command: Sequence[str], env: Mapping[str, str]) -> float:
-    """Start a plugin, return the seconds from the spawn to the newline of its handshake, and kill it."""
+class Started(NamedTuple):
+    """What a plugin has cost until its handshake, in seconds."""
+
+    wall: float
+    processor: float
+
+
+def started(command: Sequence[str], env: Mapping[str, str]) -> Started:
+    """Start a plugin, take the time from the spawn to the newline of its handshake, and kill it."""
     read, write = os.pipe()
     start = time.perf_counter()
     process = subprocess.Popen(
@@ -90,11 +97,18 @@ def first_line(command: Sequence[str], env: Mapping[str, str]) -> float:
         if not chunk:
             raise SystemExit(f"{command}: ended before its handshake")
         line += chunk
-    seconds = time.perf_counter() - start
+    wall = time.perf_counter() - start
+    processor = processor_time(process.pid)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     os.close(read)
-    return seconds
+    return Started(wall, processor)
+
+
+def processor_time(pid: int) -> float:
+    """Seconds for which the threads that a process has now were running."""
+    stats = (task / "schedstat" for task in Path(f"/proc/{pid}/task").iterdir())
+    return sum(int(stat.read_text().split()[0]) for stat in stats) / 1e9
 
 
 def show(results: Mapping[str, Sequence[float]], *, unit: str = "ms") -> None:

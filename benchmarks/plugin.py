@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import functools
 import os
+import select
 import statistics
 import subprocess
 import sys
@@ -27,7 +29,7 @@ from doze_sdk.plugin._proto import dozeplugin_v1_pb2 as pb
 from doze_sdk.plugin.kernel import _tls
 
 from .leftovers import Held, children, descriptors, files, memory
-from .measure import ENVIRONMENT, ROOT, Bar, finish, first_line, interleaved, ratio, show
+from .measure import ENVIRONMENT, ROOT, Bar, finish, interleaved, ratio, show, started
 from .peers import kernel_plugin
 
 if TYPE_CHECKING:
@@ -82,25 +84,34 @@ def _go(folder: Path) -> list[str] | None:
 
 
 def starts(go: list[str] | None) -> list[Bar]:
-    """Start to handshake."""
+    """Start to handshake. The bars are on processor time: until then a plugin is one thread that waits for nothing."""
     host = {"PLUGIN_PROTOCOL_VERSIONS": "1", "PLUGIN_MIN_PORT": "10000", "PLUGIN_MAX_PORT": "25000"}
     ours = {**host, kernel_plugin.HANDSHAKE.cookie_key: kernel_plugin.HANDSHAKE.cookie_value}
     encrypted = {"PLUGIN_CLIENT_CERT": _tls.generate().pem}
-    cases = {
-        "kernel": lambda: first_line(KERNEL, ours),
-        "kernel, AutoMTLS": lambda: first_line(KERNEL, {**ours, **encrypted}),
-        "bare grpcio": lambda: first_line(BARE, {}),
+    plugins = {
+        "kernel": (KERNEL, ours),
+        "kernel, AutoMTLS": (KERNEL, {**ours, **encrypted}),
+        "bare grpcio": (BARE, {}),
     }
     if go:
         theirs = {**host, GO_HANDSHAKE.cookie_key: GO_HANDSHAKE.cookie_value}
-        cases["Go"] = lambda: first_line(go, theirs)
-        cases["Go, AutoMTLS"] = lambda: first_line(go, {**theirs, **encrypted})
-    results = interleaved(cases, rounds=25, warmup=2)
+        plugins["Go"] = (go, theirs)
+        plugins["Go, AutoMTLS"] = (go, {**theirs, **encrypted})
+    processor: dict[str, list[float]] = {name: [] for name in plugins}
+
+    def start(name: str) -> float:
+        cost = started(*plugins[name])
+        processor[name].append(cost.processor)
+        return cost.wall
+
+    wall = interleaved({name: functools.partial(start, name) for name in plugins}, rounds=25, warmup=2)
     print("start to handshake")
-    show(results)
+    show(wall)
+    print("start to handshake, processor time")
+    show(processor)
     return [
-        Bar("start to handshake / bare grpcio", ratio(results, "kernel", "bare grpcio"), 1.15),
-        Bar("start to handshake with AutoMTLS / bare grpcio", ratio(results, "kernel, AutoMTLS", "bare grpcio"), 1.5),
+        Bar("start to handshake / bare grpcio", ratio(processor, "kernel", "bare grpcio"), 1.15),
+        Bar("start to handshake with AutoMTLS / bare grpcio", ratio(processor, "kernel, AutoMTLS", "bare grpcio"), 1.5),
     ]
 
 
@@ -223,55 +234,49 @@ def engine_calls(_go: list[str] | None) -> list[Bar]:
 
 
 def kills(go: list[str] | None) -> list[Bar]:
-    """`kill`, against a plugin's own way out: a bare client asks it to stop and waits for the process."""
-    environment = {**ENVIRONMENT, "PLUGIN_PROTOCOL_VERSIONS": "1"}
-    cookie = {kernel_plugin.HANDSHAKE.cookie_key: kernel_plugin.HANDSHAKE.cookie_value}
-    cases = {"own exit": lambda: _own_exit(KERNEL, {**environment, **cookie})}
-    for name, mode in MODES.items():
-        cases[f"kill, {name}"] = lambda mode=mode: _kill(KERNEL, kernel_plugin.HANDSHAKE, **mode)
+    """Measure how much longer `kill` takes than the process needs to be gone, and how long that is."""
+    exits: dict[str, list[float]] = {}
+
+    def kill(name: str, command: list[str], handshake: kernel.Handshake, **mode: bool) -> float:
+        whole, own = _kill(command, handshake, **mode)
+        exits.setdefault(name, []).append(own)
+        return whole - own
+
+    cases = {
+        name: functools.partial(kill, name, KERNEL, kernel_plugin.HANDSHAKE, **mode) for name, mode in MODES.items()
+    }
     if go:
-        cases["own exit, Go"] = lambda: _own_exit(
-            go, {**environment, GO_HANDSHAKE.cookie_key: GO_HANDSHAKE.cookie_value}
-        )
-        cases["kill, Go"] = lambda: _kill(go, GO_HANDSHAKE)
-    results = interleaved(cases, rounds=15)
-    print("the end of a plugin")
-    show(results)
-    own = statistics.median(results["own exit"])
+        cases["Go"] = functools.partial(kill, "Go", go, GO_HANDSHAKE)
+    over = interleaved(cases, rounds=15)
+    print("from the request to the end of the process")
+    show(exits)
+    print("from there to the return of kill")
+    show(over)
     return [
-        Bar(
-            f"kill, {name}: milliseconds over the process's own exit",
-            (statistics.median(results[f"kill, {name}"]) - own) * 1000,
-            20,
-        )
-        for name in MODES
+        Bar(f"kill, {name}: ms after the process's end", statistics.median(over[name]) * 1000, 20) for name in MODES
     ]
 
 
-def _own_exit(command: list[str], env: Mapping[str, str]) -> float:
-    process = subprocess.Popen(
-        command, cwd=ROOT, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    )
-    assert process.stdout is not None
-    assert process.stderr is not None
-    with process.stdout, process.stderr:
-        path = process.stdout.readline().decode().split("|")[3]
-        with grpc.insecure_channel(f"unix:{path}") as channel:
-            grpc.channel_ready_future(channel).result(30)
-            stop = channel.unary_unary("/plugin.GRPCController/Shutdown")
-            start = time.perf_counter()
-            with contextlib.suppress(grpc.RpcError):  # it may have gone before its answer
-                stop(b"", timeout=10)
-            process.wait()
-            return time.perf_counter() - start
-
-
-def _kill(command: list[str], handshake: kernel.Handshake, **mode: bool) -> float:
+def _kill(command: list[str], handshake: kernel.Handshake, **mode: bool) -> tuple[float, float]:
+    """Return the seconds of `kill`, and how many of them had passed when the process was gone."""
     plugin = kernel.launch(command, handshake, versions={1}, env=ENVIRONMENT, inherit_env=False, **mode)
     plugin.ping()
+    assert plugin.pid is not None
+    gone: list[float] = []
+    process = os.pidfd_open(plugin.pid)
+
+    def watch() -> None:
+        select.select([process], [], [])
+        gone.append(time.perf_counter())
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
     start = time.perf_counter()
     plugin.kill()
-    return time.perf_counter() - start
+    end = time.perf_counter()
+    watcher.join()
+    os.close(process)
+    return end - start, min(gone[0], end) - start
 
 
 # -- what is left

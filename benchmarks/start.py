@@ -11,7 +11,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from .measure import ENVIRONMENT, ROOT, Bar, finish, first_line, interleaved, ratio, show
+from .measure import ENVIRONMENT, ROOT, Bar, finish, interleaved, ratio, show, started
 
 PEERS = Path(__file__).with_name("peers")
 COOKIE = {
@@ -37,9 +37,9 @@ def main() -> None:
         doze = {**COOKIE, "DOZE_HOME": home}
         starts = interleaved(
             {
-                "doze-sdk: a module": lambda: first_line([python, "-m", "tests.modules.everything"], doze),
-                "bare grpcio": lambda: first_line([python, str(PEERS / "bare_grpc.py")], {}),
-                "pyvider-rpcplugin": lambda: first_line([python, str(PEERS / "pyvider_plugin.py")], COOKIE),
+                "doze-sdk: a module": lambda: started([python, "-m", "tests.modules.everything"], doze).wall,
+                "bare grpcio": lambda: started([python, str(PEERS / "bare_grpc.py")], {}).wall,
+                "pyvider-rpcplugin": lambda: started([python, str(PEERS / "pyvider_plugin.py")], COOKIE).wall,
             },
             rounds=21,
             warmup=2,

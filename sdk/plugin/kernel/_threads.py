@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import collections
 import threading
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from queue import SimpleQueue
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 if TYPE_CHECKING:
@@ -18,42 +18,72 @@ class DaemonPool(Executor):
     """A thread pool whose threads end with the process.
 
     `concurrent.futures.ThreadPoolExecutor` is joined at exit, so that one handler that hangs would keep a plugin alive
-    until its host loses patience.
+    until its host loses patience. The worker that became idle last is the first to work again: with short calls few
+    threads are awake at once, and they contend less for the interpreter.
     """
 
     def __init__(self, max_workers: int) -> None:
         self._max_workers = max_workers
-        self._tasks: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
-        self._idle = threading.Semaphore(0)
         self._lock = threading.Lock()
+        self._idle: list[_Worker] = []
+        self._waiting: collections.deque[Callable[[], None]] = collections.deque()
         self._workers = 0
         self._closed = False
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         future: Future[T] = Future()
+
+        def task() -> None:
+            _run(future, fn, *args, **kwargs)
+
         with self._lock:
             if self._closed:
                 raise RuntimeError("cannot submit a call: the server has stopped")
-            self._tasks.put(lambda: _run(future, fn, *args, **kwargs))
-            if not self._idle.acquire(blocking=False) and self._workers < self._max_workers:
+            if self._idle:
+                self._idle.pop().give(task)
+            elif self._workers < self._max_workers:
                 self._workers += 1
-                threading.Thread(target=self._work, name="grpc-handler", daemon=True).start()
+                worker = _Worker(task)
+                threading.Thread(target=self._work, args=(worker,), name="grpc-handler", daemon=True).start()
+            else:
+                self._waiting.append(task)
         return future
 
     def shutdown(self, wait: bool = False, *, cancel_futures: bool = False) -> None:  # noqa: ARG002  (as its base class)
         """Take no more calls. Those in progress are not waited for."""
         with self._lock:
-            if self._closed:
-                return
             self._closed = True
-            for _ in range(self._workers):
-                self._tasks.put(None)
+            while self._idle:
+                self._idle.pop().give(None)
 
-    def _work(self) -> None:
-        while (task := self._tasks.get()) is not None:
+    def _work(self, worker: _Worker) -> None:
+        while (task := worker.take()) is not None:
             task()
             del task  # a finished call must not keep its request alive until the next one
-            self._idle.release()
+            with self._lock:
+                if self._waiting:
+                    worker.give(self._waiting.popleft())
+                elif self._closed:
+                    return
+                else:
+                    self._idle.append(worker)
+
+
+class _Worker:
+    """What one thread of a pool has to do next, or that it has nothing to do any more."""
+
+    def __init__(self, task: Callable[[], None]) -> None:
+        self._given = threading.Lock()
+        self._task: Callable[[], None] | None = task
+
+    def give(self, task: Callable[[], None] | None) -> None:
+        self._task = task
+        self._given.release()
+
+    def take(self) -> Callable[[], None] | None:
+        self._given.acquire()
+        task, self._task = self._task, None
+        return task
 
 
 class StreamThreads(ThreadPoolExecutor):
