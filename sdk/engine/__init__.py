@@ -87,6 +87,7 @@ _HOME = {
     "Versionless": "._capabilities",
     "attr": "._field",
     "capabilities": "._capabilities",
+    "check_returned": "._returned",
     "check_socket_path": "._socket_path",
     "check_spec_type": "._spec",
     "clear_stale_lock": "._stale_lock",
@@ -183,6 +184,7 @@ if TYPE_CHECKING:
         Pin as Pin,
         resolve_via as resolve_via,
     )
+    from ._returned import check_returned as check_returned
     from ._socket_path import SOCKET_PATH_LIMIT as SOCKET_PATH_LIMIT, check_socket_path as check_socket_path
     from ._spec import check_spec_type as check_spec_type, decode_spec as decode_spec, encode_spec as encode_spec
     from ._stale_lock import clear_stale_lock as clear_stale_lock

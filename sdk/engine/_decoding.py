@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from ._capabilities import Advertised, ConfigDecoder, Inventory
+from ._errors import DriverError
 from ._values import Instance
 from ._version import Version
 
@@ -55,15 +56,42 @@ def decode(driver: Driver[S], request: DecodeRequest) -> object:
 
     Raises:
         HCLError: the block is wrong; every problem with its position.
-        EngineError: the driver refused it in other words.
+        EngineError: the driver refused it in other words, or what it returned is not what the contract says.
 
     """
     if isinstance(driver, Advertised):
         return driver.decode(request)
     spec = _decode_here(driver, request)
     if isinstance(driver, Inventory):
-        driver.objects(Instance(name=request.block_label, type=request.block_type, version=request.version, spec=spec))
+        from ._returned import check_returned
+
+        # What later calls get is a copy as well: a method that changes its instance's spec changes it for nobody else.
+        instance = Instance(
+            name=request.block_label, type=request.block_type, version=request.version, spec=_carried(driver, spec)
+        )
+        check_returned(driver, "objects", driver.objects(instance))
+    elif isinstance(driver, ConfigDecoder):
+        _carried(driver, spec)
     return spec
+
+
+def _carried(driver: Driver[S], spec: object) -> S:
+    """Return *spec* as it arrives with later calls."""
+    from ._spec import decode_spec, encode_spec
+
+    spec_type = driver.spec_type if isinstance(driver, ConfigDecoder) else driver.config
+    if spec_type is not None and type(spec) is not spec_type:
+        raise DriverError(
+            f"decode_config() returned {spec!r}; expected an object of the driver's spec_type, {spec_type.__qualname__}"
+        )
+    lost = object()
+    carried = decode_spec(spec_type, encode_spec(spec), missing=lost)
+    if carried is lost:
+        raise DriverError(
+            f"decode_config() returned {spec!r}, which cannot be made again from its own serialised form; "
+            f"see {type(spec).__qualname__}.__post_init__"
+        )
+    return cast("S", carried)
 
 
 def _decode_here(driver: Driver[S], request: DecodeRequest) -> object:

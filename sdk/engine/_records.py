@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
+
+from ._values import choice_problems, count_problems, duration_problems, refuse
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,11 +23,24 @@ class RestartSpec:
         backoff: the first delay; it doubles with each attempt, at most 30 s. Zero means 1 s.
         max_retries: 0 never restarts.
 
+    Raises:
+        DriverError: a duration or a number is negative or does not fit the wire, or there is no such policy.
+
     """
 
     policy: RestartPolicy = "no"
     backoff: timedelta = timedelta(0)
     max_retries: int = 0
+
+    def __post_init__(self) -> None:
+        refuse(
+            "RestartSpec",
+            (
+                *choice_problems("policy", self.policy, get_args(RestartPolicy)),
+                *duration_problems("backoff", self.backoff),
+                *count_problems("max_retries", self.max_retries),
+            ),
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

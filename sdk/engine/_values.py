@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, Generic, Literal, TypeVar, get_args
 
-from ._errors import ToolchainError
+from ._errors import DriverError, ToolchainError
 from ._version import Version
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
 S = TypeVar("S")
 """The type of an instance's spec: the driver's config class, or what its `decode_config` returns."""
@@ -177,6 +177,41 @@ class Toolchain:
 
 ReadyKind = Literal["http", "tcp", "exec", "log_line", "socket"]
 
+INT32_MAX = 2**31 - 1
+_LONGEST = timedelta(microseconds=(2**63 - 1) // 1000)  # what the wire holds, in nanoseconds
+
+
+def duration_problems(name: str, value: object) -> Iterator[str]:
+    """Yield what is wrong with a duration that the host is told."""
+    if not isinstance(value, timedelta):
+        yield f"{name}: expected a timedelta, got {value!r}"
+    elif not timedelta(0) <= value <= _LONGEST:
+        yield f"{name}: expected a duration from 0 to 292 years, got {value}"
+
+
+def count_problems(name: str, value: object) -> Iterator[str]:
+    """Yield what is wrong with a count that the host is told."""
+    if type(value) is not int or not 0 <= value <= INT32_MAX:
+        yield f"{name}: expected a whole number from 0 to {INT32_MAX}, got {value!r}"
+
+
+def choice_problems(name: str, value: object, choices: tuple[str, ...]) -> Iterator[str]:
+    """Yield what is wrong with one of a few words: the host takes any and then does nothing."""
+    if value not in choices:
+        yield f"{name}: expected one of {', '.join(choices)}, got {value!r}"
+
+
+def refuse(owner: str, problems: Iterable[str]) -> None:
+    """Raise all *problems* at once, at the line that made the value.
+
+    Raises:
+        DriverError: there are some.
+
+    """
+    lines = [f"{owner}: {problem}" for problem in problems]
+    if lines:
+        raise DriverError("\n".join(lines))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ready:
@@ -193,6 +228,9 @@ class Ready:
         timeout: of a single probe.
         retries: 0 stands for as many as make a budget of 30 s; after construction it is never 0.
 
+    Raises:
+        DriverError: a duration or a number is negative or does not fit the wire, or there is no such kind.
+
     """
 
     kind: ReadyKind
@@ -202,6 +240,15 @@ class Ready:
     retries: int = 0
 
     def __post_init__(self) -> None:
+        refuse(
+            "Ready",
+            (
+                *choice_problems("kind", self.kind, get_args(ReadyKind)),
+                *duration_problems("interval", self.interval),
+                *duration_problems("timeout", self.timeout),
+                *count_problems("retries", self.retries),
+            ),
+        )
         if not self.retries:
             # Without an interval the host takes 1 s.
             interval = self.interval if self.interval > timedelta(0) else timedelta(seconds=1)

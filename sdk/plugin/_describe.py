@@ -7,7 +7,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, TypeVar
 
-from ..engine import Describer, Description, DriverError, complete_description
+from ..engine import Describer, Description, DriverError, check_returned, complete_description
 from ._entry import load_driver, package_root
 from ._failure import describe_failure
 
@@ -19,7 +19,11 @@ S = TypeVar("S")
 
 def description_of(driver: Driver[S]) -> Description:
     """Return the driver's description, its tables of arguments filled from the config class."""
-    own = driver.describe() if isinstance(driver, Describer) else Description(title=driver.type)
+    if isinstance(driver, Describer):
+        own = driver.describe()
+        check_returned(driver, "describe", own)
+    else:
+        own = Description(title=driver.type)
     return complete_description(own, driver.config)
 
 

@@ -11,8 +11,8 @@ from ..engine import EngineError
 if TYPE_CHECKING:
     from types import TracebackType
 
-# gRPC carries a status message in a header; grpc-go takes 16 MiB of headers, older hosts far less. 30 kB were seen to
-# arrive.
+# Bytes. gRPC carries a status message in a header; grpc-go takes 16 MiB of headers, older hosts far less. 30 kB were
+# seen to arrive.
 LIMIT = 30_000
 
 _SDK = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))  # noqa: PTH100, PTH120 - at plugin start pathlib may not be loaded
@@ -25,17 +25,32 @@ def describe_failure(error: BaseException, root: str | None = None) -> str:
         root: the folder of the author's package; frames below it are preferred as the place.
 
     """
-    text = str(error) if isinstance(error, EngineError) else _named(error)
+    text = _told(error) if isinstance(error, EngineError) else ""
     place = _place(error.__traceback__, root)
-    return f"{text} ({place})" if place else text
+    told = [f"{text or _named(error)} ({place})" if place else text or _named(error), *_notes(error)]
+    if isinstance(error, BaseExceptionGroup):
+        told += [describe_failure(part, root) for part in error.exceptions]
+    return "\n".join(told)
 
 
 def _named(error: BaseException) -> str:
     name = type(error).__name__
     if isinstance(error, SyntaxError):
         return f"{name}: {error.msg} ({error.filename}:{error.lineno})"
-    text = str(error)
+    text = _told(error)
     return f"{name}: {text}" if text else name
+
+
+def _told(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception as failed:  # noqa: BLE001 - __str__ is the author's code as well
+        return f"(its text cannot be had: {type(failed).__name__})"
+
+
+def _notes(error: BaseException) -> list[str]:
+    notes = getattr(error, "__notes__", ())
+    return [str(note) for note in notes] if isinstance(notes, list) else []
 
 
 def _place(traceback: TracebackType | None, root: str | None) -> str:

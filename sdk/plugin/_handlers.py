@@ -53,8 +53,10 @@ def _methods_of(service: EngineService) -> dict[str, Method]:
 
 
 def _methods_without_a_driver(error: DriverError) -> dict[str, Method]:
+    text = str(error)
+
     def refuse(_request: Message) -> NoReturn:
-        raise error
+        raise PreconditionError(text)
 
     def provisioned(request: Message) -> Message:
         assert isinstance(request, pb.ProvisionedRequest)  # noqa: S101 - the table of methods pairs them
@@ -75,16 +77,23 @@ def _guarded(name: str, request: type[Message], method: Method, root: str | None
     def answer(data: bytes, context: grpc.ServicerContext) -> bytes:
         try:
             return method(request.FromString(data)).SerializeToString()
-        except Exception as error:  # noqa: BLE001 - the boundary to the author's code, which may raise anything
+        except BaseException as error:  # noqa: BLE001 - the boundary to the author's code, which may raise anything: after sys.exit() gRPC would never answer
             code, details = _status(name, error, root)
-            context.abort(code, details if len(details) <= LIMIT else f"{details[:LIMIT]} …")
+            context.abort(code, _limited(details))
         raise AssertionError("unreachable: abort() raises")
 
     return answer
 
 
-def _status(name: str, error: Exception, root: str | None) -> tuple[grpc.StatusCode, str]:
-    if isinstance(error, PreconditionError | DriverError):
+def _limited(details: str) -> str:
+    """Return *details* as gRPC takes them: text that UTF-8 can hold, within `LIMIT` bytes."""
+    data = details.encode("utf-8", "backslashreplace")
+    text = data[:LIMIT].decode("utf-8", "ignore")
+    return text if len(data) <= LIMIT else f"{text} …"
+
+
+def _status(name: str, error: BaseException, root: str | None) -> tuple[grpc.StatusCode, str]:
+    if isinstance(error, PreconditionError):
         return grpc.StatusCode.FAILED_PRECONDITION, str(error)
     # Only a config that is wrong needs the language at all: a plugin that starts does not load it.
     from ..hcl import HCLError, render

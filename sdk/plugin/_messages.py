@@ -164,9 +164,9 @@ def _ready_from(message: pb.Ready) -> Ready:
     return Ready(
         kind=cast("ReadyKind", message.kind),
         target=message.target,
-        interval=_duration(message.interval_ns) or timedelta(seconds=1),
-        timeout=_duration(message.timeout_ns) or timedelta(seconds=3),
-        retries=message.retries or 30,
+        interval=_duration(message.interval_ns if message.interval_ns > 0 else 10**9),
+        timeout=_duration(message.timeout_ns if message.timeout_ns > 0 else 3 * 10**9),
+        retries=message.retries if message.retries > 0 else 30,
     )
 
 
@@ -232,8 +232,8 @@ def restart_from(message: pb.RestartSpec) -> RestartSpec:
 
     return RestartSpec(
         policy=cast("RestartPolicy", message.policy or "no"),
-        backoff=_duration(message.backoff_ns),
-        max_retries=message.max_retries,
+        backoff=_duration(max(message.backoff_ns, 0)),
+        max_retries=max(message.max_retries, 0),
     )
 
 

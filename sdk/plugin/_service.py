@@ -12,6 +12,7 @@ import logging
 import os
 import shutil
 import tempfile
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -23,6 +24,7 @@ from ..engine import (
     Converger,
     DecodeRequest,
     Driver,
+    DriverError,
     EngineError,
     HealthChecker,
     Hooked,
@@ -39,6 +41,7 @@ from ..engine import (
     Templater,
     Version,
     capabilities,
+    check_returned,
     check_socket_path,
     decode,
     encode_spec,
@@ -73,6 +76,7 @@ class EngineService:
         # Instances whose objects could not be named in this process: what the host wants pruned may be everything.
         self._unnamed: set[str] = set()
         self._wire: WireServer | None = None
+        self._wire_lock = threading.Lock()
 
     # -- what the plugin is
 
@@ -99,7 +103,7 @@ class EngineService:
         )
         data = encode_spec(spec)
         if not ({"each", "count"} & set(request.variables)):  # a stamped instance is not named like its block
-            self._specs.remember(request.block_label, spec)
+            self._specs.remember(request.block_label, data)
         return pb.DecodeResponse(spec=data)
 
     def conn_string(self, request: pb.ConnStringRequest) -> pb.ConnStringResponse:
@@ -108,7 +112,11 @@ class EngineService:
             return pb.ConnStringResponse()
         endpoint = wire.endpoint_from(request.endpoint)
         instance = wire.instance_from(request.instance, spec)
-        answer = self._lenient(request.instance, lambda: self.driver.conn_string(instance, endpoint), ConnString())
+        answer = self._lenient(
+            request.instance,
+            lambda: self._checked("conn_string", self.driver.conn_string(instance, endpoint)),
+            ConnString(),
+        )
         return pb.ConnStringResponse(env_var=answer.env_var, url=answer.url)
 
     def attributes(self, request: pb.AttributesRequest) -> pb.AttributesResponse:
@@ -116,14 +124,16 @@ class EngineService:
         if spec is MISSING or not isinstance(self.driver, Attributer):
             return pb.AttributesResponse()
         endpoint = wire.endpoint_from(request.endpoint)
-        values = self.driver.attributes(wire.instance_from(request.instance, spec), endpoint)
-        return pb.AttributesResponse(attrs={name: _ctyjson(name, value) for name, value in values.items()})
+        instance = wire.instance_from(request.instance, spec)
+        values = self._checked("attributes", self.driver.attributes(instance, endpoint))
+        return pb.AttributesResponse(attrs={name: _ctyjson(value) for name, value in values.items()})
 
     # -- boot
 
     def resolve(self, request: pb.ResolveRequest) -> pb.ResolveResponse:
         lock = Lock(wire.lock_entry_from(entry) for entry in request.locked)
-        toolchain = self.driver.resolve(Version(request.spec), wire.platform_from(request.platform), lock, NoMirror())
+        platform = wire.platform_from(request.platform)
+        toolchain = self._checked("resolve", self.driver.resolve(Version(request.spec), platform, lock, NoMirror()))
         return pb.ResolveResponse(
             toolchain=wire.toolchain_to(toolchain), recorded=[wire.lock_entry_to(entry) for entry in lock.recorded]
         )
@@ -137,9 +147,9 @@ class EngineService:
     def provisioned(self, request: pb.ProvisionedRequest) -> pb.ProvisionedResponse:
         data_dir = Path(request.data_dir)
         try:
-            answer = self.driver.provisioned(data_dir)
-        except Exception:  # noqa: BLE001 - whatever the author's code raises must not read as "empty"
-            _log.exception("provisioned(%s) raised; answering by whether the folder holds anything", data_dir)
+            answer = self._checked("provisioned", self.driver.provisioned(data_dir))
+        except BaseException:  # noqa: BLE001 - whatever the author's code raises, sys.exit() too, must not read as "empty"
+            _log.exception("provisioned(%s) gave no answer; whether the folder holds anything is one", data_dir)
             answer = holds_anything(data_dir)
         # A template is cloned only over "not provisioned", and the host deletes the folder when a clone dies half-way:
         # for a Templater every folder that holds something counts as provisioned. `provision` runs all the same.
@@ -162,8 +172,11 @@ class EngineService:
         destination.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         scratch = Path(tempfile.mkdtemp(prefix="_clone-", dir=destination.parent))
         try:
-            templater.clone_template(Path(request.template_dir), scratch / "clone")
-            (scratch / "clone").rename(destination)
+            clone = scratch / "clone"
+            templater.clone_template(Path(request.template_dir), clone)
+            if not clone.is_dir():
+                raise DriverError(f"clone_template() made no folder at the dest_dir that it was given, {clone}")
+            _move(clone, destination)
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
         return pb.Empty()
@@ -171,10 +184,11 @@ class EngineService:
     def plan(self, request: pb.PlanRequest) -> pb.SpawnPlan:
         instance = self._instance(request.instance, "plan")
         self._check_socket(instance)
-        return wire.plan_to(self.driver.plan(instance, wire.toolchain_from(request.toolchain)))
+        toolchain = wire.toolchain_from(request.toolchain)
+        return wire.plan_to(self._checked("plan", self.driver.plan(instance, toolchain)))
 
     def backend_socket(self, request: pb.BackendSocketRequest) -> pb.BackendSocketResponse:
-        path = self.driver.backend_socket(Path(request.socket_dir), request.port)
+        path = self._checked("backend_socket", self.driver.backend_socket(Path(request.socket_dir), request.port))
         return pb.BackendSocketResponse(path="" if path is None else str(path))
 
     def hook(self, request: pb.HookRequest) -> pb.Empty:
@@ -199,9 +213,10 @@ class EngineService:
         if not isinstance(self.driver, Inventory):
             return pb.ObjectsResponse()
         try:
-            objects = self.driver.objects(self._instance(request.instance, "objects"))
+            instance = self._instance(request.instance, "objects")
+            objects = self._checked("objects", self.driver.objects(instance))
             return pb.ObjectsResponse(objects=[wire.object_to(item) for item in objects])
-        except Exception:
+        except BaseException:
             # Not only a failed objects(): anything that makes the host see an error here makes it see no objects.
             self._unnamed.add(request.instance.name)
             raise
@@ -228,7 +243,8 @@ class EngineService:
         spec = self._config(request.instance)
         if spec is MISSING or not isinstance(self.driver, BackendProvider):
             return pb.BackendURLResponse()
-        return pb.BackendURLResponse(url=self.driver.backend_url(wire.instance_from(request.instance, spec)))
+        instance = wire.instance_from(request.instance, spec)
+        return pb.BackendURLResponse(url=self._checked("backend_url", self.driver.backend_url(instance)))
 
     def supervised(self, request: pb.SupervisedRequest) -> pb.SupervisedResponse:
         driver, name = self.driver, request.instance.name
@@ -236,14 +252,14 @@ class EngineService:
             return pb.SupervisedResponse()
         # True first and false later opens a proxy on the engine's own port, false then true leaves the port dead: a
         # call without a spec repeats the answer that was given with one.
-        if not request.instance.spec and name in self._supervised:
+        if name in self._supervised and not self._has_spec(request.instance):
             return pb.SupervisedResponse(supervised=self._supervised[name])
         spec = self._config(request.instance)
         if spec is MISSING:
             return pb.SupervisedResponse()
         instance = wire.instance_from(request.instance, spec)
         last = self._supervised.get(name, False)
-        answer = self._lenient(request.instance, lambda: driver.supervised(instance), last)
+        answer = self._lenient(request.instance, lambda: self._checked("supervised", driver.supervised(instance)), last)
         self._supervised[name] = answer
         return pb.SupervisedResponse(supervised=answer)
 
@@ -257,32 +273,36 @@ class EngineService:
         spec = self._config(request.instance)
         if spec is MISSING or not isinstance(self.driver, Restartable):
             return wire.restart_to(RestartSpec())
-        return wire.restart_to(self.driver.restart_policy(wire.instance_from(request.instance, spec)))
+        instance = wire.instance_from(request.instance, spec)
+        return wire.restart_to(self._checked("restart_policy", self.driver.restart_policy(instance)))
 
     def advertised_addr(self, request: pb.AddrRequest) -> pb.AddrResponse:
         spec = self._config(request.instance)
         if spec is MISSING or not isinstance(self.driver, PortBinder):
             return pb.AddrResponse()
-        address = self.driver.advertised_addr(wire.instance_from(request.instance, spec))
+        instance = wire.instance_from(request.instance, spec)
+        address = self._checked("advertised_addr", self.driver.advertised_addr(instance))
         return pb.AddrResponse(addr=address or "", ok=address is not None)
 
     def wire_addr(self, _request: pb.Empty) -> pb.WireAddrResponse:
-        if self._wire is None:
-            from ._wire import WireServer
+        with self._wire_lock:
+            if self._wire is None:
+                from ._wire import WireServer
 
-            self._wire = WireServer(_capability(self.driver, ProxyFilter))
+                self._wire = WireServer(_capability(self.driver, ProxyFilter))
         return pb.WireAddrResponse(path=str(self._wire.address()))
 
     # -- dashboards
 
     def actions(self, _request: pb.Empty) -> pb.ActionsResponse:
-        actions = self.driver.actions() if isinstance(self.driver, Admin) else ()
+        actions = self._checked("actions", self.driver.actions()) if isinstance(self.driver, Admin) else ()
         return pb.ActionsResponse(actions=[wire.action_to(action) for action in actions])
 
     def resources(self, request: pb.ResourcesRequest) -> pb.ResourcesResponse:
         resources = _capability(self.driver, Admin).resources(
             self._instance(request.instance, "resources"), wire.endpoint_from(request.endpoint)
         )
+        self._checked("resources", resources)
         return pb.ResourcesResponse(resources=[wire.resource_to(resource) for resource in resources])
 
     def run_action(self, request: pb.RunActionRequest) -> pb.RunActionResponse:
@@ -293,7 +313,7 @@ class EngineService:
             request.resource,
             request.input,
         )
-        return pb.RunActionResponse(result=result)
+        return pb.RunActionResponse(result=self._checked("run", result))
 
     # -- specs
 
@@ -312,18 +332,27 @@ class EngineService:
         spec = self._specs.of(message.name, message.spec)
         return self._specs.default() if spec is MISSING else spec
 
+    def _has_spec(self, message: pb.Instance) -> bool:
+        """Tell whether the host sent a spec, in a form that this release of the module can read."""
+        return self._specs.read(message.spec) is not MISSING
+
     def _lenient(self, message: pb.Instance, call: Callable[[], _C], fallback: _C) -> _C:
         """Call the driver; without a spec from the host its exception must not become an error."""
         try:
             return call()
         except Exception:
-            if message.spec:
+            if self._has_spec(message):
                 raise
             _log.exception("the driver raised for %r in a call without a config", message.name)
             return fallback
 
+    def _checked(self, method: str, value: _C) -> _C:
+        """Return *value*, which the driver's *method* returned, if the contract allows it."""
+        check_returned(self.driver, method, value)
+        return value
+
     def _check_socket(self, instance: Instance[object]) -> None:
-        path = self.driver.backend_socket(instance.socket_dir, instance.port)
+        path = self._checked("backend_socket", self.driver.backend_socket(instance.socket_dir, instance.port))
         if path is not None:
             check_socket_path(path)
 
@@ -338,16 +367,21 @@ def holds_anything(folder: Path) -> bool:
     try:
         with os.scandir(folder) as entries:
             return any(True for _ in entries)
-    except (FileNotFoundError, NotADirectoryError):
+    except FileNotFoundError:
         return False
     except OSError:
-        return True  # it is there and cannot be looked into: whatever it holds must not be cloned over
+        return True  # something is there, a file perhaps, or cannot be looked into: it must not be cloned over
 
 
-def _ctyjson(name: str, value: object) -> bytes:
+def _move(clone: Path, destination: Path) -> None:
     try:
-        return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
-    except (TypeError, ValueError) as error:
-        raise EngineError(
-            f"attribute {name!r}: {error}; expected texts, numbers, booleans, lists and mappings"
-        ) from error
+        clone.rename(destination)
+    except OSError:
+        if not holds_anything(destination):
+            raise
+        # Filled since we looked. An error would make the host delete it.
+        _log.exception("not moving a clone to %s: it holds something by now", destination)
+
+
+def _ctyjson(value: object) -> bytes:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), default=dict).encode()

@@ -6,7 +6,6 @@ answer each call then gets is decided in `_service`; here is what is known.
 
 from __future__ import annotations
 
-import threading
 from typing import TYPE_CHECKING
 
 from ..engine import Config, ConfigDecoder, Driver, decode_spec
@@ -15,37 +14,41 @@ if TYPE_CHECKING:
     from typing import Final
 
 MISSING: Final = object()
-"""No spec was ever seen for an instance. None is a legitimate spec of a driver that decodes by hand."""
+"""No spec was ever seen for an instance. None is the spec of every instance of a driver without a config."""
 
 
 class Specs:
-    """Specs by instance name; safe between threads."""
+    """Specs by instance name; safe between threads.
+
+    Each question is answered with an object of its own: a driver that changes the spec of an instance changes it for
+    nobody else.
+    """
 
     def __init__(self, driver: Driver[object]) -> None:
         self._driver = driver
         self._type = driver.spec_type if isinstance(driver, ConfigDecoder) else driver.config
-        self._lock = threading.Lock()
-        self._known: dict[str, object] = {}
-        self._decoded: tuple[bytes, object] = (b"", MISSING)
+        self._known: dict[str, bytes] = {}
 
-    def remember(self, name: str, spec: object) -> None:
-        """Keep *spec* as the last one seen for *name*."""
-        with self._lock:
-            self._known[name] = spec
+    def remember(self, name: str, data: bytes) -> None:
+        """Keep *data* as the last spec seen for *name*."""
+        self._known[name] = data
+
+    def read(self, data: bytes) -> object:
+        """Return the spec in *data*, or `MISSING`.
+
+        Bytes with an unknown format tag hold none: a relaunch may run another release of the module than the one that
+        wrote them.
+        """
+        return decode_spec(self._type, data, missing=MISSING) if data else MISSING
 
     def of(self, name: str, data: bytes) -> object:
-        """Return the spec in *data*, else the last one seen for *name*, else `MISSING`.
-
-        Bytes with an unknown format tag count as none: a relaunch may run another release of the module than the one
-        that wrote them.
-        """
+        """Return the spec in *data*, else the last one seen for *name*, else `MISSING`."""
         if self._type is None:
             return None
-        spec = self._decode(data) if data else MISSING
-        with self._lock:
-            if spec is MISSING:
-                return self._known.get(name, MISSING)
-            self._known[name] = spec
+        spec = self.read(data)
+        if spec is MISSING:
+            return self.read(self._known.get(name, b""))
+        self._known[name] = data
         return spec
 
     def default(self) -> object:
@@ -53,14 +56,6 @@ class Specs:
         if isinstance(self._driver, ConfigDecoder) or self._driver.config is None:
             return MISSING
         return _constructed(self._driver.config)
-
-    def _decode(self, data: bytes) -> object:
-        last, spec = self._decoded
-        if last == data:
-            return spec
-        spec = decode_spec(self._type, data, missing=MISSING)
-        self._decoded = (data, spec)
-        return spec
 
 
 def _constructed(config: type[Config]) -> object:

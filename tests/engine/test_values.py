@@ -1,4 +1,5 @@
 import dataclasses
+import re
 from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,6 +12,7 @@ from doze_sdk.engine import (
     Action,
     ConnString,
     Dep,
+    DriverError,
     Endpoint,
     Instance,
     Object,
@@ -134,7 +136,6 @@ def test_readiness_is_probed_often_for_thirty_seconds() -> None:
         (timedelta(seconds=7), 5),
         (timedelta(minutes=1), 1),
         (timedelta(0), 30),
-        (timedelta(seconds=-1), 30),
     ],
 )
 def test_the_number_of_probes_follows_from_the_interval(interval: timedelta, retries: int) -> None:
@@ -148,3 +149,45 @@ def test_a_given_number_of_probes_stays() -> None:
 def test_a_plan_of_one_process() -> None:
     spec = SpawnSpec(name="server", bin="/bin/x")
     assert SpawnPlan.single(spec).specs == (spec,)
+
+
+@pytest.mark.parametrize(
+    ("fields", "problem"),
+    [
+        ({"kind": "htpp"}, "kind: expected one of http, tcp, exec, log_line, socket, got 'htpp'"),
+        ({"interval": timedelta(seconds=-1)}, "interval: expected a duration from 0 to 292 years"),
+        ({"interval": 0.05}, "interval: expected a timedelta, got 0.05"),
+        ({"timeout": timedelta.max}, "timeout: expected a duration from 0 to 292 years"),
+        ({"retries": -1}, "retries: expected a whole number from 0 to 2147483647, got -1"),
+        ({"retries": 2**31}, "retries: expected a whole number from 0 to 2147483647"),
+    ],
+)
+def test_a_readiness_that_the_wire_cannot_carry_is_refused_where_it_is_made(
+    fields: dict[str, object], problem: str
+) -> None:
+    with pytest.raises(DriverError, match=f"^Ready: {re.escape(problem)}"):
+        Ready(**{"kind": "tcp", "target": "127.0.0.1:1", **fields})
+
+
+@pytest.mark.parametrize(
+    ("fields", "problem"),
+    [
+        ({"policy": "on-failure"}, "policy: expected one of no, on_failure, always, got 'on-failure'"),
+        ({"backoff": timedelta(seconds=-1)}, "backoff: expected a duration from 0 to 292 years"),
+        ({"backoff": 5}, "backoff: expected a timedelta, got 5"),
+        ({"max_retries": 2**31}, "max_retries: expected a whole number from 0 to 2147483647"),
+        ({"max_retries": -1}, "max_retries: expected a whole number from 0 to 2147483647, got -1"),
+    ],
+)
+def test_a_restart_policy_that_the_wire_cannot_carry_is_refused_where_it_is_made(
+    fields: dict[str, object], problem: str
+) -> None:
+    with pytest.raises(DriverError, match=f"^RestartSpec: {re.escape(problem)}"):
+        RestartSpec(**fields)
+
+
+def test_all_that_is_wrong_with_a_readiness_is_told_at_once() -> None:
+    with pytest.raises(DriverError) as caught:
+        Ready(kind="tcp", target="", timeout=timedelta(-1), retries=-1)
+
+    assert str(caught.value).count("Ready: ") == 2

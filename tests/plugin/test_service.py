@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Sequence
+import sys
+from asyncio import CancelledError
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 
@@ -12,6 +16,7 @@ from doze_sdk.engine import (
     Config,
     ConnString,
     Driver,
+    DriverError,
     Endpoint,
     EngineError,
     Instance,
@@ -338,10 +343,163 @@ def test_a_socket_path_over_the_limit_is_refused_before_anything_boots(call: str
     assert not (tmp_path / "data").exists()
 
 
-def test_an_attribute_that_is_no_value_of_the_language_is_refused_by_name() -> None:
-    class Odd(Everything):
-        def attributes(self, instance: Instance[Settings], endpoint: Endpoint) -> dict[str, object]:
-            return {"when": object()}
+def test_attributes_cross_as_the_languages_values() -> None:
+    class Rich(Everything):
+        def attributes(self, instance: Instance[Settings], endpoint: Endpoint) -> Mapping[str, object]:
+            return {"all": (None, True, 1, 0.5, MappingProxyType({"ö": "<"}))}
 
-    with pytest.raises(EngineError, match="attribute 'when'"):
-        EngineService(Odd()).attributes(pb.AttributesRequest(instance=instance()))
+    answer = EngineService(Rich()).attributes(pb.AttributesRequest(instance=instance()))
+
+    assert json.loads(answer.attrs["all"]) == [None, True, 1, 0.5, {"ö": "<"}]
+
+
+# -- what authors get wrong
+
+
+@pytest.mark.parametrize("answer", [None, [], ["file"], 0, ""])
+def test_an_answer_of_another_type_never_reads_as_empty(answer: object, tmp_path: Path) -> None:
+    class Sloppy(Everything):
+        def provisioned(self, data_dir: Path) -> bool:
+            return answer
+
+    (tmp_path / "data").touch()
+
+    assert EngineService(Sloppy()).provisioned(pb.ProvisionedRequest(data_dir=str(tmp_path))).provisioned
+
+
+@pytest.mark.parametrize("error", [SystemExit("bye"), KeyboardInterrupt(), CancelledError()])
+def test_a_question_that_ends_the_program_is_answered_by_what_the_folder_holds(
+    error: BaseException, tmp_path: Path
+) -> None:
+    class Leaving(Everything):
+        def provisioned(self, data_dir: Path) -> bool:
+            raise error
+
+    (tmp_path / "data").touch()
+
+    assert EngineService(Leaving()).provisioned(pb.ProvisionedRequest(data_dir=str(tmp_path))).provisioned
+
+
+def test_nothing_is_pruned_after_an_inventory_ended_the_program() -> None:
+    class Leaving(Everything):
+        def objects(self, instance: Instance[Settings]) -> Sequence[Object]:
+            sys.exit("bye")
+
+    service = EngineService(Leaving())
+    with pytest.raises(SystemExit):
+        service.objects(pb.ObjectsRequest(instance=instance()))
+
+    with pytest.raises(PreconditionError):
+        service.prune(pb.PruneRequest(instance=instance(), removed=[pb.Object(kind="item", name="one")]))
+
+
+def test_an_inventory_that_is_no_list_is_refused_when_the_block_is_decoded() -> None:
+    class Lazy(Everything):
+        def objects(self, instance: Instance[Settings]) -> Sequence[Object]:
+            return (1 / 0 for _ in "a")
+
+    with pytest.raises(DriverError, match=r"objects\(\) returned a wrong value: expected a list or tuple"):
+        EngineService(Lazy()).decode_config(decode_request(""))
+
+
+@pytest.mark.parametrize(
+    ("call", "method", "request_"),
+    [
+        ("resolve", "resolve", pb.ResolveRequest(spec="2")),
+        ("plan", "plan", pb.PlanRequest(instance=instance(socket_dir="/tmp/s"))),
+        ("backend_socket", "backend_socket", pb.BackendSocketRequest(socket_dir="/tmp/s")),
+        ("conn_string", "conn_string", pb.ConnStringRequest(instance=instance())),
+        ("objects", "objects", pb.ObjectsRequest(instance=instance())),
+        ("attributes", "attributes", pb.AttributesRequest(instance=instance())),
+        ("backend_url", "backend_url", pb.BackendURLRequest(instance=instance())),
+        ("supervised", "supervised", pb.SupervisedRequest(instance=instance())),
+        ("restart_policy", "restart_policy", pb.RestartPolicyRequest(instance=instance())),
+        ("advertised_addr", "advertised_addr", pb.AddrRequest(instance=instance())),
+        ("resources", "resources", pb.ResourcesRequest(instance=instance())),
+        ("actions", "actions", pb.Empty()),
+        ("run_action", "run", pb.RunActionRequest(instance=instance())),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_every_method_that_returns_something_else_is_named(call: str, method: str, request_: object) -> None:
+    wrong = type("Wrong", (Everything,), {method: lambda *_arguments: object()})()
+
+    with pytest.raises(DriverError, match=rf"^{method}\(\) returned a wrong value: expected "):
+        getattr(EngineService(wrong), call)(request_)
+
+
+def test_a_method_that_changes_its_instances_spec_changes_it_for_nobody_else() -> None:
+    class Meddling(Everything):
+        def objects(self, instance: Instance[Settings]) -> Sequence[Object]:
+            return [Object(kind="item", name=instance.spec.item.pop().name)]
+
+    service = EngineService(Meddling())
+    spec = service.decode_config(decode_request('item "one" {}')).spec
+    request = pb.ObjectsRequest(instance=instance(spec))
+
+    assert service.objects(request) == service.objects(request)
+    assert spec == encode_spec(Settings(item=[Item(name="one")]))
+
+
+# -- templates, again
+
+
+def test_a_templater_that_makes_nothing_is_told_so(tmp_path: Path) -> None:
+    class Idle(Everything):
+        def clone_template(self, template_dir: Path, dest_dir: Path) -> None:
+            pass
+
+    with pytest.raises(DriverError, match=r"clone_template\(\) made no folder"):
+        EngineService(Idle()).clone_template(
+            pb.CloneTemplateRequest(template_dir=str(tmp_path), dest_dir=str(tmp_path / "data"))
+        )
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_is_filled_while_its_clone_is_made_is_left_alone(tmp_path: Path) -> None:
+    destination = tmp_path / "data"
+
+    class Slow(Everything):
+        def clone_template(self, template_dir: Path, dest_dir: Path) -> None:
+            dest_dir.mkdir()
+            destination.mkdir()
+            (destination / "live").touch()
+
+    EngineService(Slow()).clone_template(pb.CloneTemplateRequest(template_dir=str(tmp_path), dest_dir=str(destination)))
+
+    assert [path.name for path in tmp_path.rglob("*")] == ["data", "live"]
+
+
+def test_a_file_where_the_data_folder_should_be_is_not_cloned_over(tmp_path: Path) -> None:
+    destination = tmp_path / "data"
+    destination.write_text("precious")
+    service = EngineService(Everything())
+
+    service.clone_template(pb.CloneTemplateRequest(template_dir=str(tmp_path), dest_dir=str(destination)))
+
+    assert destination.read_text() == "precious"
+    assert service.provisioned(pb.ProvisionedRequest(data_dir=str(destination))).provisioned
+
+
+# -- a spec that another release wrote
+
+
+OLD = b"gob\x00bytes"
+
+
+def test_without_a_readable_spec_a_driver_that_raises_gives_no_url_and_no_error() -> None:
+    class Picky(Everything):
+        def conn_string(self, instance: Instance[Settings], endpoint: Endpoint) -> ConnString:
+            raise BrokenError("no address")
+
+    assert EngineService(Picky()).conn_string(pb.ConnStringRequest(instance=instance(OLD))).url == ""
+
+
+def test_supervised_repeats_its_answer_for_a_spec_that_it_cannot_read() -> None:
+    service = EngineService(Everything())
+    supervised = encode_spec(Settings(greeting="supervise me", item=[]))
+    service.supervised(pb.SupervisedRequest(instance=instance(supervised)))
+    service.decode_config(decode_request('greeting = "other"'))
+
+    assert service.supervised(pb.SupervisedRequest(instance=instance(OLD))).supervised
