@@ -34,6 +34,7 @@ STREAM: Final = "/plugin.GRPCBroker/StartStream"
 PATIENCE: Final = 5.0
 """Seconds that go-plugin waits for the other side, and that it remembers what nobody has asked for yet."""
 
+_RECONNECTS = 0.05  # seconds; old hosts that cannot ask a plugin to stop send SIGKILL after 0.25
 _MOST_UNCLAIMED = 1024  # so that a peer that sends without end cannot fill the memory within PATIENCE
 
 
@@ -74,8 +75,10 @@ class Broker:
         *,
         to_peer: Callable[[Address], Address] | None = None,
         from_peer: Callable[[Address], Address] | None = None,
+        on_disconnect: Callable[[], object] | None = None,
     ) -> None:
         self._wiring = wiring
+        self._on_disconnect = on_disconnect
         self._to_peer = to_peer
         self._from_peer = from_peer
         self._ids = itertools.count(1)
@@ -187,6 +190,7 @@ class Broker:
         """Take what the other side says until its stream ends."""
         with self._condition:
             self._streams += 1
+            self._condition.notify_all()
         try:
             for info in infos:
                 self._take(info)
@@ -196,6 +200,8 @@ class Broker:
             with self._condition:
                 self._streams -= 1
                 self._condition.notify_all()
+            if self._on_disconnect is not None and not self._reconnected():
+                self._on_disconnect()
 
     def outgoing(self, active: Callable[[], bool]) -> Iterator[ConnInfo]:
         """Yield what this side has to say, while `active`."""
@@ -210,6 +216,11 @@ class Broker:
     def wake(self) -> None:
         with self._condition:
             self._condition.notify_all()
+
+    def _reconnected(self) -> bool:
+        """Whether a host opens another stream at once, or there is nothing to wait for."""
+        with self._condition:
+            return self._condition.wait_for(lambda: self._streams > 0 or self._closed, _RECONNECTS)
 
     def _start_receiving(self, infos: Iterable[ConnInfo]) -> None:
         threading.Thread(target=self.receive, args=(infos,), name="go-plugin-broker", daemon=True).start()

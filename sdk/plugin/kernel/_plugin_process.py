@@ -49,9 +49,11 @@ class PluginProcess:
         log_level: int | str | None,
         redirect: bool,
         outlive_host: bool,
+        exit_on_disconnect: bool,
         on_announced: Callable[[], object],
     ) -> None:
         self._on_announced = on_announced
+        self._exit_on_disconnect = exit_on_disconnect
         self._streams = streams
         self._variables = HostVariables.take(os.environ, handshake.cookie_key)
         self._ends: SimpleQueue[float | None] = SimpleQueue()
@@ -78,7 +80,10 @@ class PluginProcess:
         if self._watch is not None:
             self._watch.start()
         hooks = Hooks(
-            warn=_warn_of_version, before_reply=self._hand_over_output, after_reply=lambda: self._stop(_CALLS_SETTLE)
+            warn=_warn_of_version,
+            before_reply=self._hand_over_output,
+            after_reply=self._stop_soon,
+            disconnected=self._stop_soon if self._exit_on_disconnect else None,
         )
         try:
             self._server = PluginServer(settings, self._variables, self._output, hooks)
@@ -106,6 +111,9 @@ class PluginProcess:
             write_all(self._streams.stdout, announcement.line())
         except OSError:
             self._end_as_orphan()  # the host has died while we started
+
+    def _stop_soon(self) -> None:
+        self._stop(_CALLS_SETTLE)
 
     def _stop(self, grace: float) -> None:
         """End from any thread, a signal handler included."""

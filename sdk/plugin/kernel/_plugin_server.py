@@ -49,6 +49,8 @@ class Hooks(NamedTuple):
     """Called before a host that wants the plugin to stop gets its answer."""
     after_reply: Callable[[], None]
     """Called when that answer is out."""
+    disconnected: Callable[[], object] | None = None
+    """Called when the last host has closed go-plugin's stream without asking the plugin to stop."""
 
 
 class PluginServer:
@@ -101,7 +103,7 @@ class PluginServer:
 
     def _open(self) -> Announcement:
         wiring = self._wiring()
-        self.broker = Broker(wiring)
+        self.broker = Broker(wiring, on_disconnect=self._hooks.disconnected)
         self._group = ServerGroup(
             self._services(self.broker),
             max_workers=self._settings.max_workers,

@@ -33,6 +33,7 @@ def serve(
     log_level: int | str | None = "DEBUG",
     redirect: bool = True,
     outlive_host: bool = False,
+    exit_on_disconnect: bool = False,
     on_announced: Callable[[], object] = lambda: None,
 ) -> None:
     """Serve a contract to the host that started this process, until the host stops it or dies.
@@ -66,6 +67,9 @@ def serve(
         handshake. False leaves both as they are, for a debugger.
     outlive_host
         Whether to go on serving when the host has died without a word, for hosts that reattach.
+    exit_on_disconnect
+        Whether to end when the host has closed its connection: for hosts of before go-plugin's controller, which can
+        only send SIGKILL otherwise. Not for hosts that reattach.
     on_announced
         Called in this thread once the host has the handshake: the place for what need not delay it.
 
@@ -89,6 +93,7 @@ def serve(
         log_level=log_level,
         redirect=redirect,
         outlive_host=outlive_host,
+        exit_on_disconnect=exit_on_disconnect,
         on_announced=on_announced,
     )
     process.run(Settings(versions, tls, network, max_workers, options, interceptors))

@@ -89,6 +89,7 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--network", default="unix")
     parser.add_argument("--no-redirect", action="store_true")
     parser.add_argument("--outlive-host", action="store_true")
+    parser.add_argument("--exit-on-disconnect", action="store_true")
     parser.add_argument("--before", default="", help="Python code to run before serving")
     parser.add_argument("--after", default="", help="Python code to run after serving")
     return parser.parse_args()
@@ -105,6 +106,7 @@ def main() -> None:
         max_workers=options.workers,
         redirect=not options.no_redirect,
         outlive_host=options.outlive_host,
+        exit_on_disconnect=options.exit_on_disconnect,
     )
     exec(options.after)  # noqa: S102  (the test's own code)
 

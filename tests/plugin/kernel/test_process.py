@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from queue import SimpleQueue
 
 import grpc
 import pytest
@@ -111,6 +112,22 @@ def test_sigterm_lets_a_call_in_flight_finish(start: Launch) -> None:
     assert future.result() == b"done"
     assert call.plugin.wait(PATIENCE)
     assert call.plugin.exit_code == 0
+
+
+def test_a_plugin_may_end_when_an_old_host_closes_its_connection() -> None:
+    with subprocess.Popen(
+        [*ECHO, "--exit-on-disconnect"], env=plugin_environment(), stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        with grpc.insecure_channel(f"unix:{process.stdout.readline().split('|')[3]}") as channel:
+            nothing: SimpleQueue[bytes | None] = SimpleQueue()
+            stream = channel.stream_stream("/plugin.GRPCBroker/StartStream")(iter(nothing.get, None))
+            assert channel.unary_unary("/test.Plugin/Echo")(b"x", timeout=PATIENCE) == b"x"
+            assert process.poll() is None
+            stream.cancel()
+            nothing.put(None)
+
+        assert process.wait(PATIENCE) == 0
 
 
 def test_a_handler_that_hangs_does_not_keep_the_plugin_alive(start: Launch) -> None:
