@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import socket
 import struct
 import threading
@@ -59,7 +60,7 @@ class Backend:
         with self._lock:
             while self._ready:
                 sock = self._ready.popleft()
-                if _lives(sock):
+                if not hung_up(sock):
                     return sock
                 sock.close()
         return None
@@ -136,10 +137,8 @@ def _connect(path: str) -> socket.socket:
     return sock
 
 
-def _lives(sock: socket.socket) -> bool:
-    try:
-        return bool(sock.recv(1, socket.MSG_PEEK))
-    except BlockingIOError:
-        return True
-    except OSError:
-        return False
+def hung_up(sock: socket.socket) -> bool:
+    """Whether the other side of a unix socket is closed in both directions; there may still be something to read."""
+    poll = select.poll()
+    poll.register(sock, 0)
+    return bool(poll.poll(0))

@@ -7,7 +7,6 @@ taken from the carrier, or granted to a stream.
 
 from __future__ import annotations
 
-import select
 import socket
 import ssl
 import struct
@@ -16,6 +15,7 @@ from contextlib import suppress
 from functools import partial
 from typing import Final, cast
 
+from ._backend import hung_up
 from ._errors import PeerRefusedError, TransportError
 from ._loop import CHUNK, READ, WRITE
 
@@ -403,7 +403,7 @@ class Pipe:
         assert self._watch is not None
         self._inner_finished = True
         self._watch.drop(READ)
-        if _hung_up(self._inner):
+        if hung_up(self._inner):
             self._lose_inner()
             if self._carrier.closes_safely:
                 self._peer_finished = True  # whatever it still sends is of no use to anybody
@@ -547,13 +547,6 @@ def _shut_down(sock: socket.socket) -> None:
     # If the other side is gone already, reading will tell.
     with suppress(OSError):
         sock.shutdown(socket.SHUT_WR)
-
-
-def _hung_up(sock: socket.socket) -> bool:
-    """Whether the other side of a unix socket, whose end was read, is closed in both directions."""
-    poll = select.poll()
-    poll.register(sock, 0)
-    return bool(poll.poll(0))
 
 
 def _broken(what: str, error: OSError) -> TransportError:

@@ -315,13 +315,18 @@ grpc.insecure_channel(gateway.target).unary_unary("/t/Wait")(b"x", timeout=60)
 """
 
 
-def test_a_tls_connection_that_is_cut_off_is_reported(wire: Wire, peer: Connect, host_context: ssl.SSLContext) -> None:
+def test_a_tls_connection_that_is_cut_off_is_reported(
+    make_wire: MakeWire, raw: RawBackend, peer: Connect, host_context: ssl.SSLContext
+) -> None:
+    wire = make_wire("tls", raw.backend)
     secure = host_context.wrap_socket(peer(), server_hostname="localhost")
-    secure.recv(100)  # unread bytes would make it a reset
+    secure.send(b"half of")
+    assert raw.connection().recv(7) == b"half of"
 
     secure.close()  # without close_notify
 
     wire.plugin_errors.wait_for(TransportError, "cut off without a farewell")
+    assert raw.connection().recv(1) == b""
 
 
 def test_a_tcp_connection_that_is_reset_ends_the_call(

@@ -6,14 +6,13 @@ import os
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import grpc
 import pytest
 
-from doze_sdk.plugin.kernel._backend import Backend
+from doze_sdk.plugin.kernel._backend import Backend, hung_up
 from doze_sdk.plugin.kernel._errors import TransportError
 from doze_sdk.plugin.kernel._relay import Relay
 from tests.plugin.transport.conftest import MODES, Servers, Wire, call, eventually, relay_threads, sockets
@@ -284,7 +283,7 @@ def test_a_further_server_that_cannot_be_started_costs_that_connection_only(
 def test_prepared_connections_that_died_are_passed_over(make_wire: MakeWire, servers: Servers) -> None:
     backend = servers.backend()
     servers.started[0].stop(None).wait()
-    time.sleep(0.05)
+    assert eventually(lambda: all(hung_up(sock) for sock in backend._ready))
 
     assert call(make_wire("tls", backend).channel(), "Echo", b"hello") == b"hello"
     assert len(servers.started) == 2
