@@ -29,6 +29,7 @@ from ._schema import (
 )
 from ._source import Range
 from ._text import near_miss, quote
+from ._types import BOOL, STRING, Type
 from ._values import Unknown, Value, is_null
 
 if TYPE_CHECKING:
@@ -401,8 +402,12 @@ class _Decoder:
 
 # Values
 
+_HELD_AS_IS: Final[dict[type, Type]] = {str: STRING, bool: BOOL}
+
 
 def _decode_value(value: Value, wanted: AttributeSchema) -> Plain:
+    if _HELD_AS_IS.get(type(value)) is wanted.type.cty:
+        return value  # type: ignore[return-value] # a string or a bool
     converted = convert(value, wanted.type.cty)
     if is_null(converted) and wanted.nullable:
         return None
@@ -411,18 +416,18 @@ def _decode_value(value: Value, wanted: AttributeSchema) -> Plain:
 
 def _plain(value: Value, wanted: ValueType) -> Plain:
     """A converted value as plain data. Raises ConversionError where the wanted type cannot hold it."""
+    if type(value) in _HELD_AS_IS:
+        return value  # type: ignore[return-value] # a string or a bool
     if isinstance(value, Unknown):
         raise ConversionError("value must be known")
     if is_null(value):
         if isinstance(wanted, ListType | MapType):
             return None
         raise ConversionError("null value is not allowed")
-    if isinstance(value, str | bool):
-        return value
     if isinstance(wanted, IntType):
         return _whole(value, wanted)
     if isinstance(wanted, ListType) and isinstance(value, list):
-        return [_plain(part, wanted.element) for part in value]
+        return [part if type(part) is str else _plain(part, wanted.element) for part in value]
     if isinstance(wanted, MapType) and isinstance(value, dict):
         return {key: _plain(value[key], wanted.element) for key in sorted(value, key=_bytewise)}
     assert isinstance(value, int | Fraction | Infinity)

@@ -39,7 +39,7 @@ from ._number import Index as IndexNumber
 from ._operators import SIGNATURES, OperationError, apply, apply_unary, equal, not_equal
 from ._source import Range
 from ._text import nearest, normalize, quote
-from ._types import BOOL, DYNAMIC, NUMBER, STRING, Collection, ListOf, MapOf, ObjectOf, SetOf, TupleOf, Type
+from ._types import BOOL, DYNAMIC, NUMBER, STRING, Collection, ListOf, ObjectOf, SetOf, TupleOf, Type
 from ._values import UNKNOWN, ListValue, MapValue, SetValue, Unknown, Value, is_null, type_of
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ class Scope:
     def value(self, expression: Expression) -> Value:
         """The value of an expression."""
         try:
-            return _value(expression, self)
+            return _EVALUATORS[type(expression)](expression, self)
         except RecursionError:
             detail = "The expression is nested too deep to be evaluated."
             self.locals, self.elements = (), {}

@@ -51,11 +51,11 @@ from ._scan import (
     OPEN_QUOTE,
     QUOTED_TEXT,
     SEQUENCE_END,
+    STRAYS,
     STRING,
     scan,
 )
 from ._source import Range, Source
-from ._strays import strays
 from ._text import normalize, quote
 from ._values import UNKNOWN, Value
 
@@ -137,7 +137,10 @@ class Parser:
         self.recovery = False
         self.depth = 0
         self.diagnostics: list[Diagnostic] = []
-        self.diagnostics += strays(source, tokens)
+        if not STRAYS.isdisjoint(tokens.kinds):
+            from ._strays import strays
+
+            self.diagnostics += strays(source, tokens)
         self.stray_offsets = {diagnostic.subject.start for diagnostic in self.diagnostics}
 
     # Tokens

@@ -32,6 +32,9 @@ INVALID: Final = "invalid"
 BAD_UTF8: Final = "bad utf-8"
 END: Final = "end of file"
 
+#: The kinds that no rule of the grammar takes.
+STRAYS: Final = frozenset({*"&|~^'`;", QUOTED_NEWLINE, INVALID, BAD_UTF8})
+
 # What Go's `unicode.IsSpace` holds; `str.strip()` without arguments takes the ASCII separators U+001C to U+001F too.
 SPACES: Final = (
     "\t\n\v\f\r \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004"

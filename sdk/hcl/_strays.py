@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from ._diagnostics import Diagnostic
-from ._scan import BAD_UTF8, CLOSE_QUOTE, INVALID, QUOTED_NEWLINE, Tokens
+from ._scan import BAD_UTF8, CLOSE_QUOTE, QUOTED_NEWLINE, STRAYS, Tokens
 from ._source import Range, Source
 
 _BITWISE: Final = {
@@ -29,16 +29,13 @@ _NEWLINE: Final = (
     ' represent a newline character or use the "heredoc" multi-line template syntax.'
 )
 _ENCODING: Final = "All input files must be UTF-8 encoded. Ensure that UTF-8 encoding is selected in your editor."
-_SUSPECTS: Final = frozenset({*_BITWISE, *_CHARACTERS, QUOTED_NEWLINE, INVALID, BAD_UTF8})
 
 
 def strays(source: Source, tokens: Tokens) -> list[Diagnostic]:
     """What is wrong with the tokens on their own."""
-    if _SUSPECTS.isdisjoint(tokens.kinds):
-        return []
     report = _Report(source, tokens)
     for token, kind in enumerate(tokens.kinds):
-        if kind in _SUSPECTS:
+        if kind in STRAYS:
             report.look_at(token, kind)
         elif kind == CLOSE_QUOTE:
             report.in_broken_string = False
