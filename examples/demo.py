@@ -31,7 +31,7 @@ def show_decoded(project: Path) -> None:
     """Launch the plugin, have it decode the example, and print the spec."""
     config = project / "examples" / "doze.hcl"
     env = {"PYTHONPATH": str(project / "src"), "DOZE_HOME": str(project / "home")}
-    with launch([sys.executable, "-m", "hello"], env=env) as plugin:
+    with launch([sys.executable, "-m", "hello_plugin"], env=env) as plugin:
         request = DecodeRequest(
             file=config.read_bytes(),
             filename=str(config),

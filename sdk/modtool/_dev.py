@@ -74,7 +74,7 @@ def command(after: tuple[str, ...], config: Path | None, watch: bool, home: Path
     module = None if plugin else find_module(Path())
     terminal = _Terminal(err=bool(after))
     session = Session(
-        config=config or (module.example if module else Path("doze.hcl")),
+        config=config or (_as_seen_from_here(module.example) if module else Path("doze.hcl")),
         command=shlex.split(plugin) if plugin else _command(module),
         environ=os.environ if module is None else module.environment,
         home=home,
@@ -135,6 +135,11 @@ def _plugin_logger(terminal: _Terminal) -> logging.Logger:
     logger.propagate = False
     logger.addHandler(_Records(terminal))
     return logger
+
+
+def _as_seen_from_here(path: Path) -> Path:
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path
 
 
 def _command(module: Module | None) -> list[str]:

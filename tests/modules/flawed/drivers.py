@@ -199,7 +199,7 @@ class NeedsFolders(Sound):
 
 class UnorderedObjects(Sound):
     def objects(self, instance: Instance[Settings]) -> Sequence[Object]:
-        return [Object(kind="word", name=word) for word in ("a", "b", "c", "d", "e", "f", "g")]
+        return [Object(kind="word", name=word) for word in set("abcdefg")]
 
 
 # -- decoding by hand
@@ -253,7 +253,7 @@ class UnorderedSpec(_ByHand):
 
     def decode_config(self, body: Body, context: Context, base_dir: Path, version: Version) -> Spec:
         super().decode_config(body, context, base_dir, version)
-        return Spec(tuple({"a", "b", "c", "d", "e", "f", "g"}))
+        return Spec(tuple(set("abcdefg")))
 
 
 # -- several at once
@@ -271,4 +271,4 @@ class Hopeless(_Plain, _Objects, HealthChecker[Settings]):
     conn_string = OwnAddress.conn_string
 
     def objects(self, instance: Instance[Settings]) -> Sequence[Object]:
-        return [Object(kind="word", name=word) for word in {"a", "b", "c", "d", "e", "f", str(instance.data_dir)}]
+        return [Object(kind="word", name=word) for word in {*"abcdef", str(instance.data_dir)}]
