@@ -108,25 +108,27 @@ func (r *recorder) copied() []byte {
 }
 
 var operations = map[string]func(*host, context.Context, *command) (any, error){
-	"start":    (*host).start,
-	"ping":     (*host).ping,
-	"echo":     (*host).echo,
-	"count":    (*host).count,
-	"total":    (*host).total,
-	"chat":     (*host).chat,
-	"upstream": (*host).upstream,
-	"offer":    (*host).offer,
-	"write":    (*host).write,
-	"log":      (*host).log,
-	"facts":    (*host).facts,
-	"sleep":    (*host).sleep,
-	"linger":   (*host).linger,
-	"fail":     (*host).fail,
-	"die":      (*host).die,
-	"seen":     (*host).seen,
-	"state":    (*host).state,
-	"kill":     (*host).kill,
-	"invoke":   (*host).invoke,
+	"start":       (*host).start,
+	"ping":        (*host).ping,
+	"echo":        (*host).echo,
+	"count":       (*host).count,
+	"total":       (*host).total,
+	"chat":        (*host).chat,
+	"upstream":    (*host).upstream,
+	"offer":       (*host).offer,
+	"write":       (*host).write,
+	"log":         (*host).log,
+	"facts":       (*host).facts,
+	"sleep":       (*host).sleep,
+	"nest":        (*host).nest,
+	"upstream_to": (*host).upstreamTo,
+	"linger":      (*host).linger,
+	"fail":        (*host).fail,
+	"die":         (*host).die,
+	"seen":        (*host).seen,
+	"state":       (*host).state,
+	"kill":        (*host).kill,
+	"invoke":      (*host).invoke,
 }
 
 // runHost answers commands until stdin ends, each in a goroutine of its own, then kills the plugin.
@@ -473,11 +475,24 @@ func (h *host) log(ctx context.Context, c *command) (any, error) {
 }
 
 func (h *host) facts(ctx context.Context, c *command) (any, error) {
-	reply, err := h.probe.Facts(ctx, &probe.FactsRequest{Variables: c.Variables})
+	return factsOf(h.probe.Facts(ctx, &probe.FactsRequest{Variables: c.Variables}))
+}
+
+func factsOf(reply *probe.FactsReply, err error) (any, error) {
 	if err != nil {
 		return nil, err
 	}
 	return facts{"pid": reply.Pid, "version": reply.Version, "language": reply.Language, "variables": reply.Variables}, nil
+}
+
+func (h *host) nest(ctx context.Context, c *command) (any, error) {
+	return factsOf(h.probe.Nest(ctx, &probe.NestRequest{Command: c.Command}))
+}
+
+// upstreamTo lets the plugin dial a number that this host has not accepted.
+func (h *host) upstreamTo(ctx context.Context, c *command) (any, error) {
+	_, err := h.probe.Upstream(ctx, &probe.UpstreamRequest{ServiceId: c.Code})
+	return facts{}, err
 }
 
 func (h *host) sleep(ctx context.Context, c *command) (any, error) {

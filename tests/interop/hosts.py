@@ -23,12 +23,11 @@ import grpc
 from doze_sdk.plugin import kernel
 
 from .pb import probe_pb2, probe_pb2_grpc
-from .probe_service import ask_callback, pattern, serve_callback
+from .probe_service import HANDSHAKE, ask_callback, pattern, serve_callback
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-HANDSHAKE = kernel.Handshake(cookie_key="DOZE_INTEROP_PLUGIN", cookie_value="c1c2e2c6a3b94a7cbb6b4a8b5b5d1b6e")
 ANSWER_LIMIT = 180.0
 """Seconds for one answer of the Go host: for 50 MB under the race detector on a busy machine."""
 LEVELS = {kernel.TRACE: "trace", 10: "debug", 20: "info", 30: "warn", 40: "error"}
@@ -133,6 +132,14 @@ class Host(abc.ABC):
     @abc.abstractmethod
     def offer(self, texts: Sequence[str], *, times: int = 1, size: int = 0) -> list[str]:
         """Call what the plugin accepted, `times` times, each over a brokered connection of its own."""
+
+    @abc.abstractmethod
+    def upstream_to(self, service_id: int) -> None:
+        """Let the plugin dial a number, whether or not this host has accepted it."""
+
+    @abc.abstractmethod
+    def nest(self, command: Sequence[str]) -> Facts:
+        """Let the plugin start a plugin of its own; return what that one says of itself."""
 
     @abc.abstractmethod
     def write(self, stream: str, data: bytes, *, writer: str = "SELF", times: int = 1) -> None: ...
@@ -285,6 +292,12 @@ class GoHost(Host):
         result: list[str] = self.call("offer", Texts=list(texts), Count=times, Size=size)["texts"]
         return result
 
+    def upstream_to(self, service_id: int) -> None:
+        self.call("upstream_to", Code=service_id)
+
+    def nest(self, command: Sequence[str]) -> Facts:
+        return _facts(self.call("nest", Command=list(command)))
+
     def write(self, stream: str, data: bytes, *, writer: str = "SELF", times: int = 1) -> None:
         self.call("write", Stream=stream, Writer=writer, Data=base64.b64encode(data).decode(), Count=times)
 
@@ -292,8 +305,7 @@ class GoHost(Host):
         self.call("log", Level=level, Message=message, Fields=dict(fields))
 
     def facts(self, variables: Sequence[str] = ()) -> Facts:
-        result = self.call("facts", Variables=list(variables))
-        return Facts(**{**result, "variables": result["variables"] or {}})
+        return _facts(self.call("facts", Variables=list(variables)))
 
     def sleep(self, seconds: float) -> Future[object]:
         return self.begin("sleep", Seconds=seconds)
@@ -334,6 +346,10 @@ class GoHost(Host):
         assert "DATA RACE" not in words, words
         assert "panic: " not in words, words
         assert code in {0, -9}, f"the Go host ended with {code}:\n{words}"
+
+
+def _facts(result: Mapping[str, Any]) -> Facts:
+    return Facts(**{**result, "variables": result["variables"] or {}})
 
 
 def _record(line: Mapping[str, Any]) -> Record:
@@ -461,6 +477,14 @@ class PythonHost(Host):
             answers += got
         return answers
 
+    def upstream_to(self, service_id: int) -> None:
+        with _status():
+            self._stub.Upstream(probe_pb2.UpstreamRequest(service_id=service_id), timeout=ANSWER_LIMIT)
+
+    def nest(self, command: Sequence[str]) -> Facts:
+        with _status():
+            return _facts_of(self._stub.Nest(probe_pb2.NestRequest(command=command)))
+
     def write(self, stream: str, data: bytes, *, writer: str = "SELF", times: int = 1) -> None:
         request = probe_pb2.WriteRequest(data=data, times=times)
         request.stream = probe_pb2.Stream.Value(stream)
@@ -473,8 +497,7 @@ class PythonHost(Host):
 
     def facts(self, variables: Sequence[str] = ()) -> Facts:
         with _status():
-            reply = self._stub.Facts(probe_pb2.FactsRequest(variables=variables))
-        return Facts(pid=reply.pid, version=reply.version, language=reply.language, variables=dict(reply.variables))
+            return _facts_of(self._stub.Facts(probe_pb2.FactsRequest(variables=variables)))
 
     def sleep(self, seconds: float) -> Future[object]:
         def call() -> None:
@@ -515,6 +538,10 @@ class PythonHost(Host):
         if self._plugin is not None:
             self._plugin.kill()
         self._pool.shutdown()
+
+
+def _facts_of(reply: probe_pb2.FactsReply) -> Facts:
+    return Facts(pid=reply.pid, version=reply.version, language=reply.language, variables=dict(reply.variables))
 
 
 class _Collector(logging.Handler):

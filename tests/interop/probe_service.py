@@ -19,6 +19,7 @@ from .pb import probe_pb2, probe_pb2_grpc
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+HANDSHAKE = kernel.Handshake(cookie_key="DOZE_INTEROP_PLUGIN", cookie_value="c1c2e2c6a3b94a7cbb6b4a8b5b5d1b6e")
 LEVELS = {"trace": kernel.TRACE, "debug": 10, "info": 20, "warn": 30, "error": 40}
 
 
@@ -106,6 +107,10 @@ class Probe(probe_pb2_grpc.ProbeServicer):
     def Facts(self, request: probe_pb2.FactsRequest, context: grpc.ServicerContext) -> probe_pb2.FactsReply:
         found = {name: os.environ[name] for name in request.variables if name in os.environ}
         return probe_pb2.FactsReply(pid=os.getpid(), version=self._version, language="python", variables=found)
+
+    def Nest(self, request: probe_pb2.NestRequest, context: grpc.ServicerContext) -> probe_pb2.FactsReply:
+        with kernel.launch(request.command, HANDSHAKE, versions={1}) as inner:
+            return probe_pb2_grpc.ProbeStub(inner.channel).Facts(probe_pb2.FactsRequest())
 
     def Sleep(self, request: probe_pb2.SleepRequest, context: grpc.ServicerContext) -> probe_pb2.Empty:
         time.sleep(request.milliseconds / 1000)

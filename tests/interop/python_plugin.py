@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import functools
+import itertools
 import sys
 import time
 from pathlib import Path
@@ -29,6 +30,8 @@ def main() -> None:
     versions = {int(text): functools.partial(register, int(text)) for text in options.versions.split(",")}
     if options.broken:
         versions = dict.fromkeys(versions, break_down)
+    if options.hostile_logs:
+        versions = dict.fromkeys(versions, log_everything)
     if options.test:
         serve_in_test_mode(versions)
         return
@@ -49,6 +52,7 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--stubborn", type=float, default=0.0)
     parser.add_argument("--certificate", type=Path)
     parser.add_argument("--broken", action="store_true")
+    parser.add_argument("--hostile-logs", action="store_true")
     parser.add_argument("--test", action="store_true")
     parser.add_argument("--network", default="unix")
     parser.add_argument("--workers", type=int, default=10)
@@ -63,6 +67,45 @@ def register(version: int, server: grpc.Server, broker: kernel.Broker) -> None:
 
 def break_down(server: grpc.Server, broker: kernel.Broker) -> None:
     raise RuntimeError("the engine room is on fire")
+
+
+class Unprintable:
+    def __str__(self) -> str:
+        raise ValueError("no text for this")
+
+
+def log_everything(server: grpc.Server, broker: kernel.Broker) -> None:
+    """Log what a careless author might, each record with a field `number`, then serve."""
+    import logging
+
+    log = logging.getLogger("hostile")
+    recursive: list[object] = []
+    recursive.append(recursive)
+    messages: list[object] = [12, None, 1.5, {"a": 1}, b"\xff\x00", "half a \ud800 pair", "x" * 200_000, "a\nb\0c", ""]
+    fields: list[object] = [
+        float("nan"),
+        10**400,
+        {1: {2: (3, {4})}},
+        recursive,
+        Unprintable(),
+        object,
+        b"\xff",
+        "\udfff",
+    ]
+    numbers = itertools.count()
+    for message in [*messages, Unprintable()]:
+        log.warning(message, extra={"number": next(numbers)})
+    for field in fields:
+        extra = {"number": next(numbers), "field": field, "@message": 1, "@level": 2, "@timestamp": 3}
+        log.warning("a field", extra=extra)
+    for level in (5, 10, 25, 35, 55):
+        log.log(level, "a level", extra={"number": next(numbers)})
+    log.warning("%d of %s", "a mismatch", extra={"number": next(numbers)})
+    try:
+        raise RuntimeError("x" * 100_000)
+    except RuntimeError:
+        log.exception("an exception", extra={"number": next(numbers)})
+    register(1, server, broker)
 
 
 def server_tls(certificate: Path) -> ssl.SSLContext:

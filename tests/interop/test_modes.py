@@ -64,6 +64,14 @@ def test_a_brokered_connection_carries_large_messages(connected: Host):
     assert connected.offer(["a"], size=8 * MIB) == ["plugin:A"]
 
 
+def test_dialling_a_number_that_nobody_accepted_fails_within_its_time(connected: Host):
+    with pytest.raises(HostError, match="time") as caught:
+        connected.upstream_to(4_000_000_000)
+
+    assert caught.value.code == "Unavailable"
+    assert connected.upstream(["a"]) == ["host:A"]
+
+
 def test_calls_on_the_main_connection_go_on_while_brokered_ones_run(connected: Host):
     sleeping = connected.sleep(0.5)
     assert connected.upstream(["a"], times=3) == ["host:A"] * 3
@@ -85,6 +93,16 @@ def test_what_the_plugin_and_its_children_print_reaches_the_host(connected: Host
     connected.write(stream, text, writer=writer)
 
     assert eventually(lambda: text in (connected.seen().stdout if stream == "STDOUT" else connected.seen().stderr))
+
+
+@pytest.mark.parametrize("writer", ["SELF", "CHILD"])
+def test_megabytes_without_a_newline_reach_the_host_whole(connected: Host, writer: str):
+    before = len(connected.seen().stdout)
+
+    connected.write("STDOUT", b"0123456789abcdef" * 64, writer=writer, times=2000)
+
+    assert eventually(lambda: len(connected.seen().stdout) == before + 1024 * 2000)
+    assert connected.seen().stdout[before:] == b"0123456789abcdef" * 64 * 2000
 
 
 @pytest.mark.parametrize("level", ["trace", "debug", "info", "warn", "error"])

@@ -153,6 +153,16 @@ def test_our_host_does_not_hand_down_the_variables_of_a_host_above_it(
 
 
 @pytest.mark.parametrize("mode", MODES)
+def test_our_plugin_can_be_the_host_of_another_one_whatever_its_own_host_asked_for(workshop: Workshop, mode: str):
+    host = started(workshop, ("go", "python"), launch=MODES[mode])
+
+    inner = host.nest(workshop.plugin("go"))
+
+    assert inner.language == "go"
+    assert inner.pid != host.facts().pid
+
+
+@pytest.mark.parametrize("mode", MODES)
 def test_our_plugin_with_one_thread_for_handlers_still_serves(workshop: Workshop, mode: str):
     host = started(workshop, ("go", "python"), "--workers", "1", launch=MODES[mode])
 

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ctests/interop/pb/probe.proto\x12\ninterop.v1\"\x07\n\x05\x45mpty\"\x14\n\x04\x42lob\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\"\x14\n\x04Text\x12\x0c\n\x04text\x18\x01 \x01(\t\",\n\x0c\x43ountRequest\x12\x0e\n\x06\x66rames\x18\x01 \x01(\r\x12\x0c\n\x04size\x18\x02 \x01(\r\"+\n\nTotalReply\x12\x0e\n\x06\x66rames\x18\x01 \x01(\r\x12\r\n\x05\x62ytes\x18\x02 \x01(\x04\"G\n\x0fUpstreamRequest\x12\x12\n\nservice_id\x18\x01 \x01(\r\x12\r\n\x05texts\x18\x02 \x03(\t\x12\x11\n\techo_size\x18\x03 \x01(\r\".\n\rUpstreamReply\x12\r\n\x05texts\x18\x01 \x03(\t\x12\x0e\n\x06\x65\x63hoed\x18\x02 \x01(\r\"\x1e\n\x0cOfferRequest\x12\x0e\n\x06prefix\x18\x01 \x01(\t\" \n\nOfferReply\x12\x12\n\nservice_id\x18\x01 \x01(\r\"s\n\x0cWriteRequest\x12\"\n\x06stream\x18\x01 \x01(\x0e\x32\x12.interop.v1.Stream\x12\"\n\x06writer\x18\x02 \x01(\x0e\x32\x12.interop.v1.Writer\x12\x0c\n\x04\x64\x61ta\x18\x03 \x01(\x0c\x12\r\n\x05times\x18\x04 \x01(\r\"\x8f\x01\n\nLogRequest\x12\r\n\x05level\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x32\n\x06\x66ields\x18\x03 \x03(\x0b\x32\".interop.v1.LogRequest.FieldsEntry\x1a-\n\x0b\x46ieldsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"!\n\x0c\x46\x61\x63tsRequest\x12\x11\n\tvariables\x18\x01 \x03(\t\"\xa8\x01\n\nFactsReply\x12\x0b\n\x03pid\x18\x01 \x01(\x05\x12\x0f\n\x07version\x18\x02 \x01(\x05\x12\x10\n\x08language\x18\x03 \x01(\t\x12\x38\n\tvariables\x18\x04 \x03(\x0b\x32%.interop.v1.FactsReply.VariablesEntry\x1a\x30\n\x0eVariablesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"$\n\x0cSleepRequest\x12\x14\n\x0cmilliseconds\x18\x01 \x01(\r\" \n\rLingerRequest\x12\x0f\n\x07seconds\x18\x01 \x01(\r\"\x1a\n\x0bLingerReply\x12\x0b\n\x03pid\x18\x01 \x01(\x05\",\n\x0b\x46\x61ilRequest\x12\x0c\n\x04\x63ode\x18\x01 \x01(\r\x12\x0f\n\x07message\x18\x02 \x01(\t\"\x1c\n\nDieRequest\x12\x0e\n\x06status\x18\x01 \x01(\x05*8\n\x06Stream\x12\x16\n\x12STREAM_UNSPECIFIED\x10\x00\x12\n\n\x06STDOUT\x10\x01\x12\n\n\x06STDERR\x10\x02*5\n\x06Writer\x12\x16\n\x12WRITER_UNSPECIFIED\x10\x00\x12\x08\n\x04SELF\x10\x01\x12\t\n\x05\x43HILD\x10\x02\x32\xcb\x05\n\x05Probe\x12*\n\x04\x45\x63ho\x12\x10.interop.v1.Blob\x1a\x10.interop.v1.Blob\x12\x35\n\x05\x43ount\x12\x18.interop.v1.CountRequest\x1a\x10.interop.v1.Blob0\x01\x12\x33\n\x05Total\x12\x10.interop.v1.Blob\x1a\x16.interop.v1.TotalReply(\x01\x12.\n\x04\x43hat\x12\x10.interop.v1.Blob\x1a\x10.interop.v1.Blob(\x01\x30\x01\x12\x42\n\x08Upstream\x12\x1b.interop.v1.UpstreamRequest\x1a\x19.interop.v1.UpstreamReply\x12\x39\n\x05Offer\x12\x18.interop.v1.OfferRequest\x1a\x16.interop.v1.OfferReply\x12\x34\n\x05Write\x12\x18.interop.v1.WriteRequest\x1a\x11.interop.v1.Empty\x12\x30\n\x03Log\x12\x16.interop.v1.LogRequest\x1a\x11.interop.v1.Empty\x12\x39\n\x05\x46\x61\x63ts\x12\x18.interop.v1.FactsRequest\x1a\x16.interop.v1.FactsReply\x12\x34\n\x05Sleep\x12\x18.interop.v1.SleepRequest\x1a\x11.interop.v1.Empty\x12<\n\x06Linger\x12\x19.interop.v1.LingerRequest\x1a\x17.interop.v1.LingerReply\x12\x32\n\x04\x46\x61il\x12\x17.interop.v1.FailRequest\x1a\x11.interop.v1.Empty\x12\x30\n\x03\x44ie\x12\x16.interop.v1.DieRequest\x1a\x11.interop.v1.Empty2c\n\x08\x43\x61llback\x12+\n\x05Upper\x12\x10.interop.v1.Text\x1a\x10.interop.v1.Text\x12*\n\x04\x45\x63ho\x12\x10.interop.v1.Blob\x1a\x10.interop.v1.BlobB\x14Z\x12interop/gopb/probeb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ctests/interop/pb/probe.proto\x12\ninterop.v1\"\x07\n\x05\x45mpty\"\x14\n\x04\x42lob\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\"\x14\n\x04Text\x12\x0c\n\x04text\x18\x01 \x01(\t\",\n\x0c\x43ountRequest\x12\x0e\n\x06\x66rames\x18\x01 \x01(\r\x12\x0c\n\x04size\x18\x02 \x01(\r\"+\n\nTotalReply\x12\x0e\n\x06\x66rames\x18\x01 \x01(\r\x12\r\n\x05\x62ytes\x18\x02 \x01(\x04\"G\n\x0fUpstreamRequest\x12\x12\n\nservice_id\x18\x01 \x01(\r\x12\r\n\x05texts\x18\x02 \x03(\t\x12\x11\n\techo_size\x18\x03 \x01(\r\".\n\rUpstreamReply\x12\r\n\x05texts\x18\x01 \x03(\t\x12\x0e\n\x06\x65\x63hoed\x18\x02 \x01(\r\"\x1e\n\x0cOfferRequest\x12\x0e\n\x06prefix\x18\x01 \x01(\t\" \n\nOfferReply\x12\x12\n\nservice_id\x18\x01 \x01(\r\"s\n\x0cWriteRequest\x12\"\n\x06stream\x18\x01 \x01(\x0e\x32\x12.interop.v1.Stream\x12\"\n\x06writer\x18\x02 \x01(\x0e\x32\x12.interop.v1.Writer\x12\x0c\n\x04\x64\x61ta\x18\x03 \x01(\x0c\x12\r\n\x05times\x18\x04 \x01(\r\"\x8f\x01\n\nLogRequest\x12\r\n\x05level\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x32\n\x06\x66ields\x18\x03 \x03(\x0b\x32\".interop.v1.LogRequest.FieldsEntry\x1a-\n\x0b\x46ieldsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"!\n\x0c\x46\x61\x63tsRequest\x12\x11\n\tvariables\x18\x01 \x03(\t\"\xa8\x01\n\nFactsReply\x12\x0b\n\x03pid\x18\x01 \x01(\x05\x12\x0f\n\x07version\x18\x02 \x01(\x05\x12\x10\n\x08language\x18\x03 \x01(\t\x12\x38\n\tvariables\x18\x04 \x03(\x0b\x32%.interop.v1.FactsReply.VariablesEntry\x1a\x30\n\x0eVariablesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x1e\n\x0bNestRequest\x12\x0f\n\x07\x63ommand\x18\x01 \x03(\t\"$\n\x0cSleepRequest\x12\x14\n\x0cmilliseconds\x18\x01 \x01(\r\" \n\rLingerRequest\x12\x0f\n\x07seconds\x18\x01 \x01(\r\"\x1a\n\x0bLingerReply\x12\x0b\n\x03pid\x18\x01 \x01(\x05\",\n\x0b\x46\x61ilRequest\x12\x0c\n\x04\x63ode\x18\x01 \x01(\r\x12\x0f\n\x07message\x18\x02 \x01(\t\"\x1c\n\nDieRequest\x12\x0e\n\x06status\x18\x01 \x01(\x05*8\n\x06Stream\x12\x16\n\x12STREAM_UNSPECIFIED\x10\x00\x12\n\n\x06STDOUT\x10\x01\x12\n\n\x06STDERR\x10\x02*5\n\x06Writer\x12\x16\n\x12WRITER_UNSPECIFIED\x10\x00\x12\x08\n\x04SELF\x10\x01\x12\t\n\x05\x43HILD\x10\x02\x32\x84\x06\n\x05Probe\x12*\n\x04\x45\x63ho\x12\x10.interop.v1.Blob\x1a\x10.interop.v1.Blob\x12\x35\n\x05\x43ount\x12\x18.interop.v1.CountRequest\x1a\x10.interop.v1.Blob0\x01\x12\x33\n\x05Total\x12\x10.interop.v1.Blob\x1a\x16.interop.v1.TotalReply(\x01\x12.\n\x04\x43hat\x12\x10.interop.v1.Blob\x1a\x10.interop.v1.Blob(\x01\x30\x01\x12\x42\n\x08Upstream\x12\x1b.interop.v1.UpstreamRequest\x1a\x19.interop.v1.UpstreamReply\x12\x39\n\x05Offer\x12\x18.interop.v1.OfferRequest\x1a\x16.interop.v1.OfferReply\x12\x34\n\x05Write\x12\x18.interop.v1.WriteRequest\x1a\x11.interop.v1.Empty\x12\x30\n\x03Log\x12\x16.interop.v1.LogRequest\x1a\x11.interop.v1.Empty\x12\x39\n\x05\x46\x61\x63ts\x12\x18.interop.v1.FactsRequest\x1a\x16.interop.v1.FactsReply\x12\x37\n\x04Nest\x12\x17.interop.v1.NestRequest\x1a\x16.interop.v1.FactsReply\x12\x34\n\x05Sleep\x12\x18.interop.v1.SleepRequest\x1a\x11.interop.v1.Empty\x12<\n\x06Linger\x12\x19.interop.v1.LingerRequest\x1a\x17.interop.v1.LingerReply\x12\x32\n\x04\x46\x61il\x12\x17.interop.v1.FailRequest\x1a\x11.interop.v1.Empty\x12\x30\n\x03\x44ie\x12\x16.interop.v1.DieRequest\x1a\x11.interop.v1.Empty2c\n\x08\x43\x61llback\x12+\n\x05Upper\x12\x10.interop.v1.Text\x1a\x10.interop.v1.Text\x12*\n\x04\x45\x63ho\x12\x10.interop.v1.Blob\x1a\x10.interop.v1.BlobB\x14Z\x12interop/gopb/probeb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,10 +36,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LOGREQUEST_FIELDSENTRY']._serialized_options = b'8\001'
   _globals['_FACTSREPLY_VARIABLESENTRY']._loaded_options = None
   _globals['_FACTSREPLY_VARIABLESENTRY']._serialized_options = b'8\001'
-  _globals['_STREAM']._serialized_start=1020
-  _globals['_STREAM']._serialized_end=1076
-  _globals['_WRITER']._serialized_start=1078
-  _globals['_WRITER']._serialized_end=1131
+  _globals['_STREAM']._serialized_start=1052
+  _globals['_STREAM']._serialized_end=1108
+  _globals['_WRITER']._serialized_start=1110
+  _globals['_WRITER']._serialized_end=1163
   _globals['_EMPTY']._serialized_start=44
   _globals['_EMPTY']._serialized_end=51
   _globals['_BLOB']._serialized_start=53
@@ -70,18 +70,20 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_FACTSREPLY']._serialized_end=842
   _globals['_FACTSREPLY_VARIABLESENTRY']._serialized_start=794
   _globals['_FACTSREPLY_VARIABLESENTRY']._serialized_end=842
-  _globals['_SLEEPREQUEST']._serialized_start=844
-  _globals['_SLEEPREQUEST']._serialized_end=880
-  _globals['_LINGERREQUEST']._serialized_start=882
-  _globals['_LINGERREQUEST']._serialized_end=914
-  _globals['_LINGERREPLY']._serialized_start=916
-  _globals['_LINGERREPLY']._serialized_end=942
-  _globals['_FAILREQUEST']._serialized_start=944
-  _globals['_FAILREQUEST']._serialized_end=988
-  _globals['_DIEREQUEST']._serialized_start=990
-  _globals['_DIEREQUEST']._serialized_end=1018
-  _globals['_PROBE']._serialized_start=1134
-  _globals['_PROBE']._serialized_end=1849
-  _globals['_CALLBACK']._serialized_start=1851
-  _globals['_CALLBACK']._serialized_end=1950
+  _globals['_NESTREQUEST']._serialized_start=844
+  _globals['_NESTREQUEST']._serialized_end=874
+  _globals['_SLEEPREQUEST']._serialized_start=876
+  _globals['_SLEEPREQUEST']._serialized_end=912
+  _globals['_LINGERREQUEST']._serialized_start=914
+  _globals['_LINGERREQUEST']._serialized_end=946
+  _globals['_LINGERREPLY']._serialized_start=948
+  _globals['_LINGERREPLY']._serialized_end=974
+  _globals['_FAILREQUEST']._serialized_start=976
+  _globals['_FAILREQUEST']._serialized_end=1020
+  _globals['_DIEREQUEST']._serialized_start=1022
+  _globals['_DIEREQUEST']._serialized_end=1050
+  _globals['_PROBE']._serialized_start=1166
+  _globals['_PROBE']._serialized_end=1938
+  _globals['_CALLBACK']._serialized_start=1940
+  _globals['_CALLBACK']._serialized_end=2039
 # @@protoc_insertion_point(module_scope)

@@ -141,6 +141,12 @@ class FactsReply(_message.Message):
     variables: _containers.ScalarMap[str, str]
     def __init__(self, pid: _Optional[int] = ..., version: _Optional[int] = ..., language: _Optional[str] = ..., variables: _Optional[_Mapping[str, str]] = ...) -> None: ...
 
+class NestRequest(_message.Message):
+    __slots__ = ("command",)
+    COMMAND_FIELD_NUMBER: _ClassVar[int]
+    command: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, command: _Optional[_Iterable[str]] = ...) -> None: ...
+
 class SleepRequest(_message.Message):
     __slots__ = ("milliseconds",)
     MILLISECONDS_FIELD_NUMBER: _ClassVar[int]

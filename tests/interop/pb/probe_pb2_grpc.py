@@ -80,6 +80,11 @@ class ProbeStub(object):
                 request_serializer=tests_dot_interop_dot_pb_dot_probe__pb2.FactsRequest.SerializeToString,
                 response_deserializer=tests_dot_interop_dot_pb_dot_probe__pb2.FactsReply.FromString,
                 _registered_method=True)
+        self.Nest = channel.unary_unary(
+                '/interop.v1.Probe/Nest',
+                request_serializer=tests_dot_interop_dot_pb_dot_probe__pb2.NestRequest.SerializeToString,
+                response_deserializer=tests_dot_interop_dot_pb_dot_probe__pb2.FactsReply.FromString,
+                _registered_method=True)
         self.Sleep = channel.unary_unary(
                 '/interop.v1.Probe/Sleep',
                 request_serializer=tests_dot_interop_dot_pb_dot_probe__pb2.SleepRequest.SerializeToString,
@@ -162,6 +167,13 @@ class ProbeServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Nest(self, request, context):
+        """The plugin, as a host of its own, starts another one with that command and asks it for its Facts.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Sleep(self, request, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -233,6 +245,11 @@ def add_ProbeServicer_to_server(servicer, server):
             'Facts': grpc.unary_unary_rpc_method_handler(
                     servicer.Facts,
                     request_deserializer=tests_dot_interop_dot_pb_dot_probe__pb2.FactsRequest.FromString,
+                    response_serializer=tests_dot_interop_dot_pb_dot_probe__pb2.FactsReply.SerializeToString,
+            ),
+            'Nest': grpc.unary_unary_rpc_method_handler(
+                    servicer.Nest,
+                    request_deserializer=tests_dot_interop_dot_pb_dot_probe__pb2.NestRequest.FromString,
                     response_serializer=tests_dot_interop_dot_pb_dot_probe__pb2.FactsReply.SerializeToString,
             ),
             'Sleep': grpc.unary_unary_rpc_method_handler(
@@ -499,6 +516,33 @@ class Probe(object):
             target,
             '/interop.v1.Probe/Facts',
             tests_dot_interop_dot_pb_dot_probe__pb2.FactsRequest.SerializeToString,
+            tests_dot_interop_dot_pb_dot_probe__pb2.FactsReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Nest(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/interop.v1.Probe/Nest',
+            tests_dot_interop_dot_pb_dot_probe__pb2.NestRequest.SerializeToString,
             tests_dot_interop_dot_pb_dot_probe__pb2.FactsReply.FromString,
             options,
             channel_credentials,

@@ -794,6 +794,50 @@ func (x *FactsReply) GetVariables() map[string]string {
 	return nil
 }
 
+type NestRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Command       []string               `protobuf:"bytes,1,rep,name=command,proto3" json:"command,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *NestRequest) Reset() {
+	*x = NestRequest{}
+	mi := &file_probe_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *NestRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*NestRequest) ProtoMessage() {}
+
+func (x *NestRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_probe_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use NestRequest.ProtoReflect.Descriptor instead.
+func (*NestRequest) Descriptor() ([]byte, []int) {
+	return file_probe_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *NestRequest) GetCommand() []string {
+	if x != nil {
+		return x.Command
+	}
+	return nil
+}
+
 type SleepRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Milliseconds  uint32                 `protobuf:"varint,1,opt,name=milliseconds,proto3" json:"milliseconds,omitempty"`
@@ -803,7 +847,7 @@ type SleepRequest struct {
 
 func (x *SleepRequest) Reset() {
 	*x = SleepRequest{}
-	mi := &file_probe_proto_msgTypes[13]
+	mi := &file_probe_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -815,7 +859,7 @@ func (x *SleepRequest) String() string {
 func (*SleepRequest) ProtoMessage() {}
 
 func (x *SleepRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_probe_proto_msgTypes[13]
+	mi := &file_probe_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -828,7 +872,7 @@ func (x *SleepRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SleepRequest.ProtoReflect.Descriptor instead.
 func (*SleepRequest) Descriptor() ([]byte, []int) {
-	return file_probe_proto_rawDescGZIP(), []int{13}
+	return file_probe_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *SleepRequest) GetMilliseconds() uint32 {
@@ -847,7 +891,7 @@ type LingerRequest struct {
 
 func (x *LingerRequest) Reset() {
 	*x = LingerRequest{}
-	mi := &file_probe_proto_msgTypes[14]
+	mi := &file_probe_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -859,7 +903,7 @@ func (x *LingerRequest) String() string {
 func (*LingerRequest) ProtoMessage() {}
 
 func (x *LingerRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_probe_proto_msgTypes[14]
+	mi := &file_probe_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -872,7 +916,7 @@ func (x *LingerRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LingerRequest.ProtoReflect.Descriptor instead.
 func (*LingerRequest) Descriptor() ([]byte, []int) {
-	return file_probe_proto_rawDescGZIP(), []int{14}
+	return file_probe_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *LingerRequest) GetSeconds() uint32 {
@@ -891,7 +935,7 @@ type LingerReply struct {
 
 func (x *LingerReply) Reset() {
 	*x = LingerReply{}
-	mi := &file_probe_proto_msgTypes[15]
+	mi := &file_probe_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -903,7 +947,7 @@ func (x *LingerReply) String() string {
 func (*LingerReply) ProtoMessage() {}
 
 func (x *LingerReply) ProtoReflect() protoreflect.Message {
-	mi := &file_probe_proto_msgTypes[15]
+	mi := &file_probe_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -916,7 +960,7 @@ func (x *LingerReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LingerReply.ProtoReflect.Descriptor instead.
 func (*LingerReply) Descriptor() ([]byte, []int) {
-	return file_probe_proto_rawDescGZIP(), []int{15}
+	return file_probe_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *LingerReply) GetPid() int32 {
@@ -936,7 +980,7 @@ type FailRequest struct {
 
 func (x *FailRequest) Reset() {
 	*x = FailRequest{}
-	mi := &file_probe_proto_msgTypes[16]
+	mi := &file_probe_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -948,7 +992,7 @@ func (x *FailRequest) String() string {
 func (*FailRequest) ProtoMessage() {}
 
 func (x *FailRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_probe_proto_msgTypes[16]
+	mi := &file_probe_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -961,7 +1005,7 @@ func (x *FailRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FailRequest.ProtoReflect.Descriptor instead.
 func (*FailRequest) Descriptor() ([]byte, []int) {
-	return file_probe_proto_rawDescGZIP(), []int{16}
+	return file_probe_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *FailRequest) GetCode() uint32 {
@@ -987,7 +1031,7 @@ type DieRequest struct {
 
 func (x *DieRequest) Reset() {
 	*x = DieRequest{}
-	mi := &file_probe_proto_msgTypes[17]
+	mi := &file_probe_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -999,7 +1043,7 @@ func (x *DieRequest) String() string {
 func (*DieRequest) ProtoMessage() {}
 
 func (x *DieRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_probe_proto_msgTypes[17]
+	mi := &file_probe_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1012,7 +1056,7 @@ func (x *DieRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DieRequest.ProtoReflect.Descriptor instead.
 func (*DieRequest) Descriptor() ([]byte, []int) {
-	return file_probe_proto_rawDescGZIP(), []int{17}
+	return file_probe_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *DieRequest) GetStatus() int32 {
@@ -1077,7 +1121,9 @@ const file_probe_proto_rawDesc = "" +
 	"\tvariables\x18\x04 \x03(\v2%.interop.v1.FactsReply.VariablesEntryR\tvariables\x1a<\n" +
 	"\x0eVariablesEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"2\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"'\n" +
+	"\vNestRequest\x12\x18\n" +
+	"\acommand\x18\x01 \x03(\tR\acommand\"2\n" +
 	"\fSleepRequest\x12\"\n" +
 	"\fmilliseconds\x18\x01 \x01(\rR\fmilliseconds\")\n" +
 	"\rLingerRequest\x12\x18\n" +
@@ -1099,7 +1145,7 @@ const file_probe_proto_rawDesc = "" +
 	"\x06Writer\x12\x16\n" +
 	"\x12WRITER_UNSPECIFIED\x10\x00\x12\b\n" +
 	"\x04SELF\x10\x01\x12\t\n" +
-	"\x05CHILD\x10\x022\xcb\x05\n" +
+	"\x05CHILD\x10\x022\x84\x06\n" +
 	"\x05Probe\x12*\n" +
 	"\x04Echo\x12\x10.interop.v1.Blob\x1a\x10.interop.v1.Blob\x125\n" +
 	"\x05Count\x12\x18.interop.v1.CountRequest\x1a\x10.interop.v1.Blob0\x01\x123\n" +
@@ -1109,7 +1155,8 @@ const file_probe_proto_rawDesc = "" +
 	"\x05Offer\x12\x18.interop.v1.OfferRequest\x1a\x16.interop.v1.OfferReply\x124\n" +
 	"\x05Write\x12\x18.interop.v1.WriteRequest\x1a\x11.interop.v1.Empty\x120\n" +
 	"\x03Log\x12\x16.interop.v1.LogRequest\x1a\x11.interop.v1.Empty\x129\n" +
-	"\x05Facts\x12\x18.interop.v1.FactsRequest\x1a\x16.interop.v1.FactsReply\x124\n" +
+	"\x05Facts\x12\x18.interop.v1.FactsRequest\x1a\x16.interop.v1.FactsReply\x127\n" +
+	"\x04Nest\x12\x17.interop.v1.NestRequest\x1a\x16.interop.v1.FactsReply\x124\n" +
 	"\x05Sleep\x12\x18.interop.v1.SleepRequest\x1a\x11.interop.v1.Empty\x12<\n" +
 	"\x06Linger\x12\x19.interop.v1.LingerRequest\x1a\x17.interop.v1.LingerReply\x122\n" +
 	"\x04Fail\x12\x17.interop.v1.FailRequest\x1a\x11.interop.v1.Empty\x120\n" +
@@ -1131,7 +1178,7 @@ func file_probe_proto_rawDescGZIP() []byte {
 }
 
 var file_probe_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_probe_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
+var file_probe_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
 var file_probe_proto_goTypes = []any{
 	(Stream)(0),             // 0: interop.v1.Stream
 	(Writer)(0),             // 1: interop.v1.Writer
@@ -1148,19 +1195,20 @@ var file_probe_proto_goTypes = []any{
 	(*LogRequest)(nil),      // 12: interop.v1.LogRequest
 	(*FactsRequest)(nil),    // 13: interop.v1.FactsRequest
 	(*FactsReply)(nil),      // 14: interop.v1.FactsReply
-	(*SleepRequest)(nil),    // 15: interop.v1.SleepRequest
-	(*LingerRequest)(nil),   // 16: interop.v1.LingerRequest
-	(*LingerReply)(nil),     // 17: interop.v1.LingerReply
-	(*FailRequest)(nil),     // 18: interop.v1.FailRequest
-	(*DieRequest)(nil),      // 19: interop.v1.DieRequest
-	nil,                     // 20: interop.v1.LogRequest.FieldsEntry
-	nil,                     // 21: interop.v1.FactsReply.VariablesEntry
+	(*NestRequest)(nil),     // 15: interop.v1.NestRequest
+	(*SleepRequest)(nil),    // 16: interop.v1.SleepRequest
+	(*LingerRequest)(nil),   // 17: interop.v1.LingerRequest
+	(*LingerReply)(nil),     // 18: interop.v1.LingerReply
+	(*FailRequest)(nil),     // 19: interop.v1.FailRequest
+	(*DieRequest)(nil),      // 20: interop.v1.DieRequest
+	nil,                     // 21: interop.v1.LogRequest.FieldsEntry
+	nil,                     // 22: interop.v1.FactsReply.VariablesEntry
 }
 var file_probe_proto_depIdxs = []int32{
 	0,  // 0: interop.v1.WriteRequest.stream:type_name -> interop.v1.Stream
 	1,  // 1: interop.v1.WriteRequest.writer:type_name -> interop.v1.Writer
-	20, // 2: interop.v1.LogRequest.fields:type_name -> interop.v1.LogRequest.FieldsEntry
-	21, // 3: interop.v1.FactsReply.variables:type_name -> interop.v1.FactsReply.VariablesEntry
+	21, // 2: interop.v1.LogRequest.fields:type_name -> interop.v1.LogRequest.FieldsEntry
+	22, // 3: interop.v1.FactsReply.variables:type_name -> interop.v1.FactsReply.VariablesEntry
 	3,  // 4: interop.v1.Probe.Echo:input_type -> interop.v1.Blob
 	5,  // 5: interop.v1.Probe.Count:input_type -> interop.v1.CountRequest
 	3,  // 6: interop.v1.Probe.Total:input_type -> interop.v1.Blob
@@ -1170,29 +1218,31 @@ var file_probe_proto_depIdxs = []int32{
 	11, // 10: interop.v1.Probe.Write:input_type -> interop.v1.WriteRequest
 	12, // 11: interop.v1.Probe.Log:input_type -> interop.v1.LogRequest
 	13, // 12: interop.v1.Probe.Facts:input_type -> interop.v1.FactsRequest
-	15, // 13: interop.v1.Probe.Sleep:input_type -> interop.v1.SleepRequest
-	16, // 14: interop.v1.Probe.Linger:input_type -> interop.v1.LingerRequest
-	18, // 15: interop.v1.Probe.Fail:input_type -> interop.v1.FailRequest
-	19, // 16: interop.v1.Probe.Die:input_type -> interop.v1.DieRequest
-	4,  // 17: interop.v1.Callback.Upper:input_type -> interop.v1.Text
-	3,  // 18: interop.v1.Callback.Echo:input_type -> interop.v1.Blob
-	3,  // 19: interop.v1.Probe.Echo:output_type -> interop.v1.Blob
-	3,  // 20: interop.v1.Probe.Count:output_type -> interop.v1.Blob
-	6,  // 21: interop.v1.Probe.Total:output_type -> interop.v1.TotalReply
-	3,  // 22: interop.v1.Probe.Chat:output_type -> interop.v1.Blob
-	8,  // 23: interop.v1.Probe.Upstream:output_type -> interop.v1.UpstreamReply
-	10, // 24: interop.v1.Probe.Offer:output_type -> interop.v1.OfferReply
-	2,  // 25: interop.v1.Probe.Write:output_type -> interop.v1.Empty
-	2,  // 26: interop.v1.Probe.Log:output_type -> interop.v1.Empty
-	14, // 27: interop.v1.Probe.Facts:output_type -> interop.v1.FactsReply
-	2,  // 28: interop.v1.Probe.Sleep:output_type -> interop.v1.Empty
-	17, // 29: interop.v1.Probe.Linger:output_type -> interop.v1.LingerReply
-	2,  // 30: interop.v1.Probe.Fail:output_type -> interop.v1.Empty
-	2,  // 31: interop.v1.Probe.Die:output_type -> interop.v1.Empty
-	4,  // 32: interop.v1.Callback.Upper:output_type -> interop.v1.Text
-	3,  // 33: interop.v1.Callback.Echo:output_type -> interop.v1.Blob
-	19, // [19:34] is the sub-list for method output_type
-	4,  // [4:19] is the sub-list for method input_type
+	15, // 13: interop.v1.Probe.Nest:input_type -> interop.v1.NestRequest
+	16, // 14: interop.v1.Probe.Sleep:input_type -> interop.v1.SleepRequest
+	17, // 15: interop.v1.Probe.Linger:input_type -> interop.v1.LingerRequest
+	19, // 16: interop.v1.Probe.Fail:input_type -> interop.v1.FailRequest
+	20, // 17: interop.v1.Probe.Die:input_type -> interop.v1.DieRequest
+	4,  // 18: interop.v1.Callback.Upper:input_type -> interop.v1.Text
+	3,  // 19: interop.v1.Callback.Echo:input_type -> interop.v1.Blob
+	3,  // 20: interop.v1.Probe.Echo:output_type -> interop.v1.Blob
+	3,  // 21: interop.v1.Probe.Count:output_type -> interop.v1.Blob
+	6,  // 22: interop.v1.Probe.Total:output_type -> interop.v1.TotalReply
+	3,  // 23: interop.v1.Probe.Chat:output_type -> interop.v1.Blob
+	8,  // 24: interop.v1.Probe.Upstream:output_type -> interop.v1.UpstreamReply
+	10, // 25: interop.v1.Probe.Offer:output_type -> interop.v1.OfferReply
+	2,  // 26: interop.v1.Probe.Write:output_type -> interop.v1.Empty
+	2,  // 27: interop.v1.Probe.Log:output_type -> interop.v1.Empty
+	14, // 28: interop.v1.Probe.Facts:output_type -> interop.v1.FactsReply
+	14, // 29: interop.v1.Probe.Nest:output_type -> interop.v1.FactsReply
+	2,  // 30: interop.v1.Probe.Sleep:output_type -> interop.v1.Empty
+	18, // 31: interop.v1.Probe.Linger:output_type -> interop.v1.LingerReply
+	2,  // 32: interop.v1.Probe.Fail:output_type -> interop.v1.Empty
+	2,  // 33: interop.v1.Probe.Die:output_type -> interop.v1.Empty
+	4,  // 34: interop.v1.Callback.Upper:output_type -> interop.v1.Text
+	3,  // 35: interop.v1.Callback.Echo:output_type -> interop.v1.Blob
+	20, // [20:36] is the sub-list for method output_type
+	4,  // [4:20] is the sub-list for method input_type
 	4,  // [4:4] is the sub-list for extension type_name
 	4,  // [4:4] is the sub-list for extension extendee
 	0,  // [0:4] is the sub-list for field type_name
@@ -1209,7 +1259,7 @@ func file_probe_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_probe_proto_rawDesc), len(file_probe_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   20,
+			NumMessages:   21,
 			NumExtensions: 0,
 			NumServices:   2,
 		},

@@ -31,6 +31,7 @@ const (
 	Probe_Write_FullMethodName    = "/interop.v1.Probe/Write"
 	Probe_Log_FullMethodName      = "/interop.v1.Probe/Log"
 	Probe_Facts_FullMethodName    = "/interop.v1.Probe/Facts"
+	Probe_Nest_FullMethodName     = "/interop.v1.Probe/Nest"
 	Probe_Sleep_FullMethodName    = "/interop.v1.Probe/Sleep"
 	Probe_Linger_FullMethodName   = "/interop.v1.Probe/Linger"
 	Probe_Fail_FullMethodName     = "/interop.v1.Probe/Fail"
@@ -54,6 +55,8 @@ type ProbeClient interface {
 	Write(ctx context.Context, in *WriteRequest, opts ...grpc.CallOption) (*Empty, error)
 	Log(ctx context.Context, in *LogRequest, opts ...grpc.CallOption) (*Empty, error)
 	Facts(ctx context.Context, in *FactsRequest, opts ...grpc.CallOption) (*FactsReply, error)
+	// The plugin, as a host of its own, starts another one with that command and asks it for its Facts.
+	Nest(ctx context.Context, in *NestRequest, opts ...grpc.CallOption) (*FactsReply, error)
 	Sleep(ctx context.Context, in *SleepRequest, opts ...grpc.CallOption) (*Empty, error)
 	// Starts a process that holds the plugin's stdout and stderr and outlives it.
 	Linger(ctx context.Context, in *LingerRequest, opts ...grpc.CallOption) (*LingerReply, error)
@@ -174,6 +177,16 @@ func (c *probeClient) Facts(ctx context.Context, in *FactsRequest, opts ...grpc.
 	return out, nil
 }
 
+func (c *probeClient) Nest(ctx context.Context, in *NestRequest, opts ...grpc.CallOption) (*FactsReply, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(FactsReply)
+	err := c.cc.Invoke(ctx, Probe_Nest_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *probeClient) Sleep(ctx context.Context, in *SleepRequest, opts ...grpc.CallOption) (*Empty, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(Empty)
@@ -231,6 +244,8 @@ type ProbeServer interface {
 	Write(context.Context, *WriteRequest) (*Empty, error)
 	Log(context.Context, *LogRequest) (*Empty, error)
 	Facts(context.Context, *FactsRequest) (*FactsReply, error)
+	// The plugin, as a host of its own, starts another one with that command and asks it for its Facts.
+	Nest(context.Context, *NestRequest) (*FactsReply, error)
 	Sleep(context.Context, *SleepRequest) (*Empty, error)
 	// Starts a process that holds the plugin's stdout and stderr and outlives it.
 	Linger(context.Context, *LingerRequest) (*LingerReply, error)
@@ -272,6 +287,9 @@ func (UnimplementedProbeServer) Log(context.Context, *LogRequest) (*Empty, error
 }
 func (UnimplementedProbeServer) Facts(context.Context, *FactsRequest) (*FactsReply, error) {
 	return nil, status.Errorf(codes.Unimplemented, "method Facts not implemented")
+}
+func (UnimplementedProbeServer) Nest(context.Context, *NestRequest) (*FactsReply, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method Nest not implemented")
 }
 func (UnimplementedProbeServer) Sleep(context.Context, *SleepRequest) (*Empty, error) {
 	return nil, status.Errorf(codes.Unimplemented, "method Sleep not implemented")
@@ -439,6 +457,24 @@ func _Probe_Facts_Handler(srv interface{}, ctx context.Context, dec func(interfa
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Probe_Nest_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(NestRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ProbeServer).Nest(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Probe_Nest_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ProbeServer).Nest(ctx, req.(*NestRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _Probe_Sleep_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(SleepRequest)
 	if err := dec(in); err != nil {
@@ -541,6 +577,10 @@ var Probe_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Facts",
 			Handler:    _Probe_Facts_Handler,
+		},
+		{
+			MethodName: "Nest",
+			Handler:    _Probe_Nest_Handler,
 		},
 		{
 			MethodName: "Sleep",
