@@ -29,11 +29,16 @@ STREAM = "/plugin.GRPCStdio/StreamStdio"
 
 _CAPACITY = 1 << 20  # bytes kept for a host that does not read
 _CHUNK = 1 << 15
+_PATIENCE = 5.0  # seconds for a host that reads to take a chunk
 _PIPE_SIZE = 1 << 18  # room for a C library that prints with the interpreter's lock held, when nobody can read
 
 
 class Output:
-    """A bounded buffer between whoever writes and a host that may not read. The oldest bytes go first."""
+    """A bounded buffer between whoever writes and a host that may not read.
+
+    Whoever writes waits for a host that reads, as in go-plugin. For one that does not, or that has taken nothing for five
+    seconds, the oldest bytes go first.
+    """
 
     def __init__(self, capacity: int = _CAPACITY) -> None:
         self._capacity = capacity
@@ -42,11 +47,14 @@ class Output:
         self._size = 0
         self._dropped = {STDOUT: 0, STDERR: 0}
         self._readers = 0
+        self._stalled = False
         self._closed = False
 
     def put(self, channel: int, data: bytes) -> None:
-        """Add what was written. Never blocks."""
+        """Add what was written. Waits for room only while a host reads."""
         with self._condition:
+            if not self._stalled:
+                self._stalled = not self._condition.wait_for(lambda: self._has_room(len(data)), _PATIENCE)
             self._items.append(StdioData(channel, data))
             self._size += len(data)
             while self._size > self._capacity:
@@ -54,6 +62,9 @@ class Output:
                 self._size -= len(oldest.data)
                 self._dropped[oldest.channel] += len(oldest.data)
             self._condition.notify_all()
+
+    def _has_room(self, size: int) -> bool:
+        return not self._readers or self._closed or self._size + size <= self._capacity
 
     def handler(self) -> grpc.GenericRpcHandler:
         return grpc.method_handlers_generic_handler(
@@ -104,6 +115,7 @@ class Output:
                 return None
             item = self._items.popleft()
             self._size -= len(item.data)
+            self._stalled = False
             self._condition.notify_all()
             if dropped := self._dropped[item.channel]:
                 self._dropped[item.channel] = 0
@@ -158,10 +170,14 @@ class Redirection:
         """Hand over everything that was written up to now."""
         _flush()
         deadline = time.monotonic() + 0.1
-        while time.monotonic() < deadline:
-            with self._taking:
+        while (left := deadline - time.monotonic()) > 0:
+            if not self._taking.acquire(timeout=left):
+                return
+            try:
                 if not any(_readable(pipe) for pipe in self._pipes):
                     return
+            finally:
+                self._taking.release()
             time.sleep(0.001)
 
     def stop(self) -> None:
