@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,8 +19,13 @@ NOT_IN_CI = (
     "SIGSTORE_CONFORMANCE",
     "terraform is not on PATH",
     "shared/goldens",
-    "needs root",  # CI runs the tests as an ordinary account
+    "only root can",  # CI runs the tests as an ordinary account
 )
+
+# A run in the background or under nohup ignores these signals, and its children, whose ends are tested, would too.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGQUIT, signal.SIG_DFL)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.hookimpl(wrapper=True)
