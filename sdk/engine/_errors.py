@@ -72,9 +72,6 @@ class SocketPathError(EngineError):
 
     __module__ = "doze_sdk.engine"
 
-    def __init__(self, path: Path, length: int, limit: int) -> None:
+    def __init__(self, path: Path, length: int, limit: int, hint: str) -> None:
         self.path, self.length, self.limit = path, length, limit
-        super().__init__(
-            f"the socket path is {length} bytes, this system allows {limit}: {path}; "
-            "shorten DOZE_HOME, the project folder's name or the instance's name"
-        )
+        super().__init__(f"the backend socket path is {length} bytes, this system allows {limit}: {path} ({hint})")

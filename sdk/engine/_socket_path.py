@@ -16,13 +16,20 @@ SOCKET_PATH_LIMIT: Final = 103 if sys.platform == "darwin" else 107
 """Bytes that the path may have: `sun_path` is 104 bytes on macOS and 108 on Linux, and ends with a NUL."""
 
 
-def check_socket_path(path: Path, *, limit: int = SOCKET_PATH_LIMIT) -> None:
+_HINT = "shorten DOZE_HOME, the project folder's name or the instance's name"
+
+
+def check_socket_path(path: Path, *, hint: str = _HINT, limit: int = SOCKET_PATH_LIMIT) -> None:
     """Check that *path* is short enough to be bound as a unix socket; what counts is its encoded form.
 
+    Args:
+        hint: how the user gets a shorter path; the error ends with it.
+        limit: in bytes.
+
     Raises:
-        SocketPathError: it is too long; the text names both lengths and what can be shortened.
+        SocketPathError: it is too long; the text names both lengths.
 
     """
     length = len(os.fsencode(path))
     if length > limit:
-        raise SocketPathError(path, length, limit)
+        raise SocketPathError(path, length, limit, hint)

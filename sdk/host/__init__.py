@@ -29,7 +29,6 @@ _HOME = {
     "AccountError": "._errors",
     "Awake": "._instance",
     "BootError": "._errors",
-    "COOKIE": "._plan",
     "Excerpt": "._log",
     "Exit": "._process",
     "ExitedError": "._errors",
@@ -47,12 +46,10 @@ _HOME = {
     "Process": "._process",
     "Reaper": "._reaper",
     "STOP_LADDER": "._process",
-    "SocketPathError": "._errors",
     "Splice": "._splice",
     "StartError": "._errors",
     "StopError": "._errors",
     "Unit": "._unit",
-    "check_socket_path": "._socket_path",
     "make_run_folder": "._socket_path",
     "start": "._unit",
     "wake": "._instance",
@@ -73,16 +70,14 @@ if TYPE_CHECKING:
         NotReadyError as NotReadyError,
         PlanError as PlanError,
         PortInUseError as PortInUseError,
-        SocketPathError as SocketPathError,
         StartError as StartError,
         StopError as StopError,
     )
     from ._instance import Awake as Awake, wake as wake
     from ._log import Excerpt as Excerpt, Follower as Follower, LogFile as LogFile
-    from ._plan import COOKIE as COOKIE
     from ._process import KILL as KILL, STOP_LADDER as STOP_LADDER, Exit as Exit, Ladder as Ladder, Process as Process
     from ._reaper import Reaper as Reaper
-    from ._socket_path import check_socket_path as check_socket_path, make_run_folder as make_run_folder
+    from ._socket_path import make_run_folder as make_run_folder
     from ._splice import Splice as Splice
     from ._unit import Unit as Unit, start as start
 

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from ._log import Excerpt
     from ._process import Exit
@@ -43,24 +42,6 @@ class AccountError(HostError):
     """An account that does not exist, may not be assumed, or cannot reach what it should run."""
 
     __module__ = "doze_sdk.host"
-
-
-class SocketPathError(HostError):
-    """A path too long for a unix socket on this system: the user picks a shorter folder.
-
-    Attributes:
-        length: of the path, in bytes.
-        limit: what the system allows, in bytes.
-
-    """
-
-    __module__ = "doze_sdk.host"
-
-    def __init__(self, path: Path, length: int, limit: int, hint: str) -> None:
-        self.path, self.length, self.limit = path, length, limit
-        super().__init__(
-            f"the backend socket path is {length} bytes, this system allows {limit}: {path}" + (hint and f" ({hint})")
-        )
 
 
 class ListenError(HostError):

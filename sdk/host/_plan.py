@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..plugin import is_private
 from ._errors import PlanError
 from ._probe import Probe, ProbeFormError, prepare
 
@@ -16,12 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from ..engine import SpawnPlan, SpawnSpec
-
-COOKIE = "DOZE_PLUGIN"
-"""The variable by which a plugin knows that a host started it. A child that finds it may take itself for a plugin."""
-
-PROTOCOL_PREFIX = "PLUGIN_"
-"""What go-plugin's own variables begin with: ports, protocol versions, certificates."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +57,8 @@ def quoted(text: object) -> str:
 
 
 def host_environment(environ: Mapping[str, str]) -> dict[str, str]:
-    """Return what a process inherits: *environ* without the plugin's cookie and go-plugin's variables."""
-    return {name: value for name, value in environ.items() if name != COOKIE and not name.startswith(PROTOCOL_PREFIX)}
+    """Return what a process inherits: *environ* without what is meant for a plugin, which it may take itself for."""
+    return {name: value for name, value in environ.items() if not is_private(name)}
 
 
 def environment_of(spec: SpawnSpec, inherited: Mapping[str, str]) -> Mapping[str, str]:

@@ -1,4 +1,4 @@
-"""Paths of unix sockets: how long they may be, and folders in which they stay short."""
+"""Addresses of unix sockets, and folders in which their paths stay short."""
 
 from __future__ import annotations
 
@@ -6,32 +6,13 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .. import engine
-from ..engine import SOCKET_PATH_LIMIT
-from ._errors import FolderError, SocketPathError
+from ._errors import FolderError
 
 if TYPE_CHECKING:
     from ._account import Account
     from ._reaper import Reaper
 
 SHORT_PARENT = Path("/tmp")  # noqa: S108 - private by mkdtemp's mode and name; $TMPDIR can be too long for a socket
-
-
-def check_socket_path(path: Path, *, hint: str = "", limit: int = SOCKET_PATH_LIMIT) -> None:
-    """Check that a unix socket can be bound at *path*.
-
-    Args:
-        hint: how the user gets a shorter path; the error ends with it.
-        limit: in bytes.
-
-    Raises:
-        SocketPathError: it cannot; the text has both numbers.
-
-    """
-    try:
-        engine.check_socket_path(path, limit=limit)
-    except engine.SocketPathError as error:
-        raise SocketPathError(path, error.length, error.limit, hint) from None
 
 
 def address_of(target: str, folder: Path) -> str:

@@ -12,8 +12,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
+from ..engine import check_socket_path
 from ._errors import ListenError, PortInUseError
-from ._socket_path import check_socket_path
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -47,7 +47,7 @@ class Splice:
     Raises:
         PortInUseError: somebody listens on the port; the text says who, where that can be seen.
         ListenError: the address cannot be listened on for another reason.
-        SocketPathError: the path of the backend is too long.
+        engine.SocketPathError: the path of the backend is too long.
 
     """
 

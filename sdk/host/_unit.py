@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NoReturn, Self
 
+from ..engine import check_socket_path
 from ._errors import ExitedError, FolderError, HookError, HostError, NotReadyError, StartError
 from ._plan import Step, environment_of, host_environment, program_of, quoted, steps_of
 from ._probe import LIVENESS, Gate, Outcome, await_alive, await_ready, budget_of
 from ._process import KILL, STOP_LADDER, Command, Ladder, Process, await_event, start_process
 from ._shell import Shell, output_of
-from ._socket_path import check_socket_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -155,7 +155,7 @@ def start(
         PlanError: the plan is wrong in itself. Nothing was started.
         FolderError: `log_dir` cannot be written to. Nothing was started.
         AccountError: the account cannot reach a program or enter a working folder. Nothing was started.
-        SocketPathError: the target of a socket probe is too long for a socket. Nothing was started.
+        engine.SocketPathError: the target of a socket probe is too long for a socket. Nothing was started.
         BootError: a process or hook failed; what had been started is stopped.
 
     """

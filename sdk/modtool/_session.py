@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..engine import Dep, Endpoint, EngineError, Instance, Version, capabilities, decode
-from ..host import HostError, Reaper, Splice, check_socket_path, make_run_folder, wake
+from ..engine import Dep, Endpoint, EngineError, Instance, Version, capabilities, check_socket_path, decode
+from ..host import HostError, Reaper, Splice, make_run_folder, wake
 from ..plugin import START_BUDGET, RemoteDriver, RemoteError, launch
 from ..plugin.kernel import PluginError
 from ._errors import ModtoolError

@@ -32,6 +32,12 @@ def test_a_path_one_byte_too_long_is_refused_with_both_numbers_and_what_to_short
     assert "shorten DOZE_HOME" in text
 
 
+def test_the_hint_of_the_caller_ends_the_text() -> None:
+    with pytest.raises(SocketPathError) as caught:
+        check_socket_path(Path("/private/var/" + "a" * 91), limit=103, hint="set DOZE_TEST_DIR to a shorter directory")
+    assert str(caught.value).endswith(" (set DOZE_TEST_DIR to a shorter directory)")
+
+
 def test_encoded_bytes_count() -> None:
     with pytest.raises(SocketPathError) as caught:
         check_socket_path(Path("/" + "é" * 60))

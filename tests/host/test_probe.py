@@ -9,8 +9,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 from tests.host.proc import is_running
 
-from doze_sdk.engine import Ready, SpawnPlan, SpawnSpec
-from doze_sdk.host import ExitedError, NotReadyError, SocketPathError, start
+from doze_sdk.engine import Ready, SocketPathError, SpawnPlan, SpawnSpec
+from doze_sdk.host import ExitedError, NotReadyError, start
 from doze_sdk.host._probe import budget_of
 
 IDLE = SpawnSpec(name="main", bin="/bin/sleep", args=("60",))

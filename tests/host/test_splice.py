@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from tests.host.proc import eventually
 
-from doze_sdk.host import ListenError, PortInUseError, SocketPathError, Splice
+from doze_sdk.engine import SocketPathError
+from doze_sdk.host import ListenError, PortInUseError, Splice
 
 
 @contextmanager
