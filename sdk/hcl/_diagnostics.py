@@ -66,27 +66,38 @@ class HCLError(Exception):
 
     __module__ = "doze_sdk.hcl"
 
+    #: What Go puts in front of the diagnostics at this stage.
+    stage = ""
+
     def __init__(self, message: str, diagnostics: tuple[Diagnostic, ...] = ()) -> None:
         super().__init__(message)
         self.diagnostics = diagnostics
+
+    def rendered(self) -> str:
+        """The text for people: every diagnostic with its source line, behind the stage that failed."""
+        from ._render import render
+
+        return self.stage + render(self.diagnostics) if self.diagnostics else str(self)
 
 
 class ParseError(HCLError):
     """The file is not valid HCL."""
 
     __module__ = "doze_sdk.hcl"
+    stage = "parsing config: "
 
     def __init__(self, diagnostics: tuple[Diagnostic, ...]) -> None:
-        super().__init__("parsing config: " + plain(diagnostics), diagnostics)
+        super().__init__(self.stage + plain(diagnostics), diagnostics)
 
 
 class BlockSelectionError(HCLError):
     """A block of the wanted type has no label, or more than one."""
 
     __module__ = "doze_sdk.hcl"
+    stage = "reading config blocks: "
 
     def __init__(self, diagnostics: tuple[Diagnostic, ...]) -> None:
-        super().__init__("reading config blocks: " + abridged(diagnostics), diagnostics)
+        super().__init__(self.stage + abridged(diagnostics), diagnostics)
 
 
 class BlockNotFoundError(HCLError):

@@ -96,10 +96,10 @@ def _status(name: str, error: BaseException, root: str | None) -> tuple[grpc.Sta
     if isinstance(error, PreconditionError):
         return grpc.StatusCode.FAILED_PRECONDITION, str(error)
     # Only a config that is wrong needs the language at all: a plugin that starts does not load it.
-    from ..hcl import HCLError, render
+    from ..hcl import HCLError
 
     if isinstance(error, HCLError):
-        return grpc.StatusCode.INVALID_ARGUMENT, render(error.diagnostics) or str(error)
+        return grpc.StatusCode.INVALID_ARGUMENT, error.rendered()
     _log.error("%s failed", name, exc_info=error, extra={"rpc": name})
     code = grpc.StatusCode.FAILED_PRECONDITION if isinstance(error, EngineError) else grpc.StatusCode.UNKNOWN
     return code, describe_failure(error, root)
