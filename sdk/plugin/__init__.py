@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from ._describe import description_of as description_of
     from ._entry import load_driver as load_driver, package_of as package_of, package_root as package_root
     from ._remote import RemoteDriver as RemoteDriver, RemoteError as RemoteError, launch as launch
-    from ._serve import self_command as self_command, serve as serve
+    from ._self_command import self_command as self_command
+    from ._serve import serve as serve
 
 _HOME = {
     "HANDSHAKE": "._contract",
@@ -36,7 +37,7 @@ _HOME = {
     "load_driver": "._entry",
     "package_of": "._entry",
     "package_root": "._entry",
-    "self_command": "._serve",
+    "self_command": "._self_command",
     "serve": "._serve",
 }
 

@@ -11,8 +11,9 @@ if TYPE_CHECKING:
 
     from ..engine import Driver
 
-# Set once `serve` runs: this process then is the module, and can be started again by its own command.
-_serving = False
+# What Python was started with, once `serve` runs: this process then is the module, and can be started again by its own
+# command.
+script: str | None = None
 
 
 def serve(driver: str | Driver[object], *, modes: Mapping[str, str] | None = None) -> None:
@@ -32,8 +33,8 @@ def serve(driver: str | Driver[object], *, modes: Mapping[str, str] | None = Non
             that is its own engine starts itself this way (`self_command`).
 
     """
-    global _serving  # noqa: PLW0603 - a process is a module's or it is not
-    _serving = True
+    global script  # noqa: PLW0603 - a process is a module's or it is not
+    script = os.path.abspath(sys.argv[0])  # noqa: PTH100 - pathlib is not loaded here
     mode = sys.argv[1] if len(sys.argv) > 1 else ""
     if modes and mode in modes:
         raise SystemExit(_run_mode(modes[mode], sys.argv[2:]))
@@ -65,46 +66,3 @@ def _run_mode(target: str, arguments: list[str]) -> int:
         traceback.print_exc()
         return 1
     return code if isinstance(code, int) else 0
-
-
-def self_command(*arguments: str, package: str | None = None) -> tuple[str, tuple[str, ...]]:
-    """Return the program and arguments that start this module again with *arguments*, for a plan's `bin` and `args`.
-
-    In a served plugin that is the command by which the host started it. Elsewhere, for instance in a test that runs the
-    driver in process, it is ``python -m <package>``.
-
-    Args:
-        package: the module's package, usually ``__package__``.
-
-    Raises:
-        DriverError: this process is not the module, and no package was named.
-
-    """
-    if not _serving:
-        return _as_module(_package(package), arguments)
-    main = sys.modules["__main__"].__spec__
-    if main is not None:
-        return _as_module(main.name.removesuffix(".__main__"), arguments)
-    script = os.path.abspath(sys.argv[0])  # noqa: PTH100 - pathlib is not loaded here
-    if os.access(script, os.X_OK):
-        return script, arguments
-    return sys.executable, (script, *arguments)
-
-
-def _as_module(name: str, arguments: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
-    command = (sys.executable, "-m", name, *arguments)
-    path = os.environ.get("PYTHONPATH")
-    # The host starts a plan's processes in its own environment, in which a launcher's PYTHONPATH is not set.
-    return ("/usr/bin/env", (f"PYTHONPATH={path}", *command)) if path else (command[0], command[1:])
-
-
-def _package(package: str | None) -> str:
-    from ..engine import DriverError
-
-    if not package:
-        raise DriverError(
-            "self_command(): this process is not the module; name its package: self_command(…, package=__package__)"
-        )
-    from ._entry import runnable_package
-
-    return runnable_package(package)
