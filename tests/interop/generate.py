@@ -24,8 +24,12 @@ GO = {
 }
 """Go package below gopb, and the file that it is generated from."""
 
-PYTHON = ("tests/interop/pb/probe.proto", "tests/interop/terraform/tfplugin6.proto")
-"""Files whose Python code is imported under the folder that they are in."""
+PYTHON = [
+    (Path(), "tests/interop/pb/probe.proto"),
+    (Path(), "tests/interop/terraform/tfplugin6.proto"),
+    (Path("examples/kv"), "kv/kv.proto"),
+]
+"""Folder from which Python imports, and the file below it."""
 
 
 def generate(target: Path) -> list[Path]:
@@ -36,10 +40,11 @@ def generate(target: Path) -> list[Path]:
         subprocess.run([toolchain.go(), "build", "-o", programs, *plugins], cwd=HERE, check=True)
         for package, source in GO.items():
             written += _go(package, source, Path(programs), target)
-    for name in PYTHON:
-        _protoc(ROOT, name, *(f"--{kind}_out={target}" for kind in ("python", "pyi", "grpc_python")))
+    for folder, name in PYTHON:
+        (target / folder).mkdir(parents=True, exist_ok=True)
+        _protoc(ROOT / folder, name, *(f"--{kind}_out={target / folder}" for kind in ("python", "pyi", "grpc_python")))
         stem = name.removesuffix(".proto")
-        written += [Path(f"{stem}_pb2.py"), Path(f"{stem}_pb2.pyi"), Path(f"{stem}_pb2_grpc.py")]
+        written += [folder / f"{stem}{suffix}" for suffix in ("_pb2.py", "_pb2.pyi", "_pb2_grpc.py")]
     return written
 
 

@@ -54,6 +54,7 @@ class Launch:
     cookie: str = ""
     """Another value of the magic cookie than the contract's."""
     start_timeout: float = 60.0
+    socket_group: str = ""
     sha256: str = ""
     root_ca: Path | None = None
     reattach: Mapping[str, Any] | None = None
@@ -246,6 +247,7 @@ class GoHost(Host):
             AutoMTLS=launch.auto_mtls,
             Multiplex=launch.multiplex,
             StartTimeout=launch.start_timeout,
+            SocketGroup=launch.socket_group,
             SHA256=launch.sha256,
             RootCA=str(launch.root_ca or ""),
             Reattach=launch.reattach,
@@ -405,6 +407,7 @@ class PythonHost(Host):
             auto_mtls=launch.auto_mtls,
             multiplex=launch.multiplex,
             tls=_client_tls(launch.root_ca) if launch.root_ca else None,
+            socket_group=launch.socket_group,
             secure=kernel.SecureConfig(launch.sha256) if launch.sha256 else None,
             logger=logger,
             on_stdout=self._stdout.extend,

@@ -5,12 +5,14 @@ from __future__ import annotations
 import dataclasses
 import os
 import signal
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
 from .conftest import MODES
-from .hosts import GoHost, HostError, Launch, alive, eventually
+from .hosts import HANDSHAKE, GoHost, HostError, Launch, alive, eventually
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -142,6 +144,22 @@ def test_our_plugin_ends_when_its_host_is_killed(workshop: Workshop, mode: str):
 
     assert eventually(lambda: not alive(pid), limit=BOUND)
     assert list(workshop.sockets.iterdir()) == []
+
+
+@pytest.mark.parametrize("end", ["pass", "raise SystemExit(3)", "1 / 0", "os.kill(os.getpid(), signal.SIGTERM)"])
+def test_a_go_plugin_does_not_outlive_our_host(workshop: Workshop, end: str):
+    script = f"""
+import os, signal, sys, time
+from doze_sdk.plugin import kernel
+handshake = kernel.Handshake(cookie_key={HANDSHAKE.cookie_key!r}, cookie_value={HANDSHAKE.cookie_value!r})
+plugin = kernel.launch(sys.argv[1:], handshake, versions={{1}})
+print(plugin.pid, flush=True)
+{end}
+"""
+    command = [sys.executable, "-c", script, *workshop.plugin("go")]
+    done = subprocess.run(command, capture_output=True, check=False, timeout=60)
+
+    assert eventually(lambda: not alive(int(done.stdout)), limit=BOUND)
 
 
 def test_an_exception_that_nobody_catches_reaches_the_host_as_one_error(workshop: Workshop):

@@ -35,3 +35,18 @@ def test_what_one_host_puts_another_one_gets(
     other = {"go": "python", "python": "go"}
     assert run(host, plugin, "put", "greeting", "hällo wörld") == b""
     assert run(other[host], other[plugin], "get", "greeting") == "hällo wörld\n".encode()
+
+
+def test_the_examples_own_tests_pass(tmp_path: Path):
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST")}
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--basetemp", str(tmp_path / "kv")],
+        cwd=EXAMPLE,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+
+    assert done.returncode == 0, done.stdout + done.stderr

@@ -18,7 +18,7 @@ plain text
 [INFO] tagged as info
 [WARN] tagged as warn
 [ERROR] tagged as error
-{"@level":"warn","@message":"a whole record","@timestamp":"2026-01-02T03:04:05.000006Z","number":1,"nested":{"a":[1,null]}}
+{"@level":"warn","@message":"a whole record","@timestamp":"2026-01-02T03:04:05.000006Z","nested":{"a":[1,null]}}
 {"@level":"WARN","@message":"a record with a level in capitals","@timestamp":"2026-01-02T03:04:05.000006+01:00"}
 {"@level":"error","@message":"a record without a time"}
 {"@level":"warning","@message":"a level that hclog does not know"}

@@ -9,6 +9,7 @@ import ipaddress
 import os
 import socket
 import ssl
+import stat
 import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -182,6 +183,24 @@ def test_our_plugin_serves_on_tcp(workshop: Workshop, mode: str):
     address = host.reattachment()["Addr"]
     assert address["Network"] == "tcp"
     assert 10000 <= int(address["String"].rpartition(":")[2]) <= 25000
+
+
+def test_sockets_belong_to_the_group_that_the_host_names(workshop: Workshop, pair: tuple[str, str]):
+    host = started(workshop, pair, launch=Launch(socket_group=str(os.getgid())))
+
+    status = Path(host.reattachment()["Addr"]["String"]).stat()
+    assert (status.st_gid, oct(stat.S_IMODE(status.st_mode))) == (os.getgid(), oct(0o660))
+    assert host.upstream(["a"]) == ["host:A"]
+    assert host.offer(["a"]) == ["plugin:A"]
+
+
+@pytest.mark.parametrize("plugin", ["go", "python"])
+def test_a_plugin_puts_its_sockets_into_the_folder_that_it_is_given(workshop: Workshop, plugin: str, short_dir: Path):
+    variables = {"PLUGIN_UNIX_SOCKET_DIR": str(short_dir)}
+    host = started(workshop, ("go", plugin), launch=Launch(env=variables))
+
+    assert Path(host.reattachment()["Addr"]["String"]).parent == short_dir
+    assert host.offer(["a"]) == ["plugin:A"]
 
 
 @pytest.fixture(scope="module")
