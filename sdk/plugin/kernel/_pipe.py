@@ -439,7 +439,7 @@ class Pipe:
     def _refuse(self, security: Security, error: ssl.SSLError) -> None:
         fault = _fault(error, secured=self._secured)
         self._send_pending(security)  # the alert, which tells the peer why
-        if isinstance(error, ssl.SSLEOFError):
+        if _cut_off(error):
             self.break_off(fault)
             return
         self._refused = fault
@@ -557,9 +557,14 @@ def _silent(seconds: float) -> PeerRefusedError:
     return PeerRefusedError(f"waiting for the TLS handshake of whoever connected: not done after {seconds:g} s")
 
 
+def _cut_off(error: ssl.SSLError) -> bool:
+    # Python up to 3.11.3 gives the reason, later versions the class.
+    return isinstance(error, ssl.SSLEOFError) or error.reason == "UNEXPECTED_EOF_WHILE_READING"
+
+
 def _fault(error: ssl.SSLError, *, secured: bool) -> TransportError:
     reason = error.reason or str(error)
-    if isinstance(error, ssl.SSLEOFError):
+    if _cut_off(error):
         return TransportError("talking TLS with the peer: the connection was cut off without a farewell")
     if secured and "ALERT" not in reason:
         return TransportError(f"talking TLS with the peer: {reason}")

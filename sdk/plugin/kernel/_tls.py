@@ -169,6 +169,8 @@ def _context(role: int, peer: bytes) -> ssl.SSLContext:
     # The peer's own certificate is the root, whether it is self-signed or not (crypto/x509 does the same).
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     context.options |= ssl.OP_NO_RENEGOTIATION
+    # Set by Python up to 3.11.3: a connection that was cut off would look like one that was closed.
+    context.options &= ~ssl.OP_IGNORE_UNEXPECTED_EOF
     context.set_alpn_protocols(["h2"])  # grpc-go refuses a peer that does not negotiate it
     try:
         context.load_verify_locations(cadata=peer)
