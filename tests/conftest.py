@@ -10,6 +10,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# A checkout may belong to somebody else, and what failed once is made a test of its own.
+settings.register_profile("read-only checkout", database=None)
+settings.load_profile("read-only checkout")
 
 # What no package provides. A test that is skipped for want of anything else fails in CI.
 NOT_IN_CI = (

@@ -75,18 +75,21 @@ def executable(path: Path, text: str) -> str:
     return str(path)
 
 
-def launcher(source: Path) -> list[str]:
-    text = f'#!/bin/sh\nexport PYTHONPATH={source}\nexec {sys.executable} -m itself "$@"\n'
+def shell(source: Path, *lines: str) -> list[str]:
+    text = "\n".join(["#!/bin/sh", *lines, f'exec {sys.executable} -m itself "$@"', ""])
     return [executable(source.parent / "launcher", text)]
+
+
+def launcher(source: Path) -> list[str]:
+    return shell(source, f"export PYTHONPATH={source}${{PYTHONPATH:+:$PYTHONPATH}}")
 
 
 def relative_path(source: Path) -> list[str]:
-    text = f'#!/bin/sh\ncd {source.parent}\nexport PYTHONPATH=src\nexec {sys.executable} -m itself "$@"\n'
-    return [executable(source.parent / "launcher", text)]
+    return shell(source, f"cd {source.parent}", "export PYTHONPATH=src${PYTHONPATH:+:$PYTHONPATH}")
 
 
 def start_folder(source: Path) -> list[str]:
-    return [executable(source.parent / "launcher", f'#!/bin/sh\ncd {source}\nexec {sys.executable} -m itself "$@"\n')]
+    return shell(source, f"cd {source}")
 
 
 def console_script(source: Path) -> list[str]:
