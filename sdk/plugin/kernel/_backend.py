@@ -11,7 +11,7 @@ from collections import deque
 from typing import Final
 
 from ._errors import TransportError
-from ._listener import private_folder, remove_folder
+from ._listener import RELAY_FOLDER, private_folder, remove_folder
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,6 +34,8 @@ class Backend:
     its own and with another target: it must then start one more server with the same services, because grpcio takes no
     new port after the start. Whoever supplies `bind` stops the servers.
 
+    The path lies in `folder`, or among the temporary files; see `PrivatePath`.
+
     A plugin's main connection and each brokered one usually last as long as both processes; a host that reconnects, as
     grpc-go does after 30 idle minutes, uses up one more.
 
@@ -43,8 +45,9 @@ class Backend:
         The server cannot be reached.
     """
 
-    def __init__(self, bind: Callable[[str], object], *, spare: int = 2) -> None:
+    def __init__(self, bind: Callable[[str], object], *, spare: int = 2, folder: str = "") -> None:
         self._bind: Final = bind
+        self._folder: Final = folder
         self._spare: Final = spare
         self._lock: Final = threading.Lock()
         self._ready: Final[deque[socket.socket]] = deque()
@@ -85,7 +88,7 @@ class Backend:
             sock.close()
 
     def _connect_ahead(self) -> None:
-        with PrivatePath() as path:
+        with PrivatePath(self._folder) as path:
             self._bind(f"unix:{path}")
             for _ in range(self._spare):
                 self._keep(_connect(path))
@@ -99,10 +102,14 @@ class Backend:
 
 
 class PrivatePath:
-    """A path for a unix socket in a folder that only this account can enter; leaving the block removes both."""
+    """A path for a unix socket in a folder that only this account can enter; leaving the block removes both.
 
-    def __init__(self) -> None:
-        self._folder: Final = private_folder("doze-relay")
+    That folder is made in `folder`, which somebody else removes if this process is killed, or else among the temporary
+    files.
+    """
+
+    def __init__(self, folder: str = "") -> None:
+        self._folder: Final = private_folder(RELAY_FOLDER, folder)
         self.path: Final = f"{self._folder}/s"
 
     def remove(self) -> None:

@@ -58,11 +58,11 @@ class Connection:
             return
         from ._relay import Relay
 
-        self._relay = Relay(tls=tls)
+        self._relay = Relay(tls=tls, folder=listeners.path)
         lacks = "server" if tls is not None and tls.server is tls.client else ""
         try:
             if multiplex:
-                self.wiring = session = SessionWiring(self._relay, lacks=lacks)
+                self.wiring = session = SessionWiring(self._relay, folder=listeners.path, lacks=lacks)
                 self.channel = session.dial_main(announcement.address, options)
             else:
                 self.wiring = RelayWiring(self._relay, listeners, lacks=lacks)

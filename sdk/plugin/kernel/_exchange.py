@@ -35,8 +35,13 @@ class Exchange:
     """Joins peers with backends and channels. Everything but the constructor and `close` runs on the loop's thread."""
 
     def __init__(
-        self, tls: TLSContexts | None, handshake_timeout: float, on_error: Callable[[PluginError], object] | None
+        self,
+        tls: TLSContexts | None,
+        handshake_timeout: float,
+        on_error: Callable[[PluginError], object] | None,
+        folder: str = "",
     ) -> None:
+        self.folder: Final = folder
         self.tls: Final = tls
         self.timeout: Final = handshake_timeout
         #: What has to end before the thread does, in any order.

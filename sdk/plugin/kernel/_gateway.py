@@ -30,7 +30,7 @@ class Gateway:
         """`connect(inner, on_end)` joins `inner` with the peer; it calls `on_end` before it closes `inner`."""
         self._exchange: Final = exchange
         self._connect: Final = connect
-        self._private: Final = PrivatePath()
+        self._private: Final = PrivatePath(exchange.folder)
         #: What to give to `grpc.insecure_channel`.
         self.target: Final = f"unix:{self._private.path}"
         self._listener: socket.socket | None = None

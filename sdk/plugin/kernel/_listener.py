@@ -14,6 +14,11 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+RELAY_FOLDER = "relay"
+"""How the name of a folder begins in which a channel or server of ours meets the relay."""
+
+_HOSTS_FOLDER = "plugin-dir"  # as go-plugin calls it
+
 UNIX_PATH_LIMIT = 107
 """Bytes of a unix socket's path on Linux, its terminating zero excluded."""
 
@@ -62,7 +67,7 @@ class SocketFolder:
     def __init__(self, folder: str = "", *, group: str = "") -> None:
         self._gid = _group_id(group)
         self._own = not folder
-        self.path = folder or private_folder("plugin-dir")
+        self.path = folder or private_folder(_HOSTS_FOLDER)
         self._sockets: set[str] = set()
         if self._own and self._gid is not None:
             os.chown(self.path, -1, self._gid)
@@ -162,14 +167,28 @@ class LoopbackPorts:
         return ServeError(f"cannot listen: every port from {first} to {last} on 127.0.0.1 is taken or forbidden")
 
 
-def private_folder(prefix: str) -> str:
-    """Make a folder that only this user can enter.
+def remove_hosts_folder(path: str) -> None:
+    """Remove the folder that a dead host made for the sockets of this plugin, and what our kernel has put there for it.
+
+    Anything else stays, and with it the folder: it may be one that the host's owner has chosen.
+    """
+    if not os.path.basename(path).startswith(_HOSTS_FOLDER):  # noqa: PTH119
+        return
+    with contextlib.suppress(OSError):
+        for entry in os.scandir(path):
+            if entry.name.startswith(RELAY_FOLDER):
+                remove_folder(entry.path)
+        os.rmdir(path)  # noqa: PTH106
+
+
+def private_folder(prefix: str, parent: str = "") -> str:
+    """Make a folder that only this user can enter, in `parent` if nobody else can replace it there.
 
     `os.mkdir` with a random name is what `tempfile.mkdtemp` does, without its import. A temporary folder whose name
     leaves no room for a socket's is passed over for ``/tmp``.
     """
-    base = temporary_folder()
-    if len(os.fsencode(base)) > UNIX_PATH_LIMIT - 40:
+    base = parent if parent and _is_ours(parent) else temporary_folder()
+    if len(os.fsencode(base)) > UNIX_PATH_LIMIT - 24 - len(prefix):
         base = "/tmp"  # noqa: S108  (the folder made inside is private)
     path = f"{base}/{prefix}{os.urandom(6).hex()}"
     try:
@@ -180,13 +199,16 @@ def private_folder(prefix: str) -> str:
 
 
 def remove_folder(path: str) -> None:
-    """Remove a folder of sockets with what is left in it."""
+    """Remove a folder of sockets with what is left in it: sockets, and folders of sockets."""
     try:
-        for name in os.listdir(path):  # noqa: PTH208
-            _remove(f"{path}/{name}")
+        for entry in os.scandir(path):
+            if entry.is_dir(follow_symlinks=False):
+                remove_folder(entry.path)
+            else:
+                _remove(entry.path)
         os.rmdir(path)  # noqa: PTH106
     except OSError:
-        pass  # gone already, or a folder that somebody else has put there
+        pass  # gone already, or somebody else's
 
 
 def port_range(first: str, last: str) -> range:
@@ -241,6 +263,15 @@ def _group_id(group: str) -> int | None:
         return grp.getgrnam(group).gr_gid
     except KeyError:
         raise ServeError(f"cannot let group {group!r} connect: there is no such group on this machine") from None
+
+
+def _is_ours(folder: str) -> bool:
+    """Whether nobody but this account can add something to a folder, or take it away."""
+    try:
+        found = os.stat(folder)  # noqa: PTH116
+    except OSError:
+        return False
+    return found.st_uid == os.geteuid() and not found.st_mode & 0o022
 
 
 def _remove(path: str) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import contextlib
 import faulthandler
 import logging
 import os
@@ -15,6 +14,7 @@ from queue import SimpleQueue
 from ._environment import PROTOCOL_VERSIONS, HostVariables
 from ._errors import PluginError
 from ._hclog import HclogHandler, encode_record, install_excepthooks, write_all
+from ._listener import remove_hosts_folder
 from ._orphan import OrphanWatch
 from ._plugin_server import Hooks, PluginServer, Settings
 from ._stdio import Output, Redirection
@@ -161,9 +161,7 @@ class PluginProcess:
         """Remove our sockets, and the folder that the host has made for them: it cannot any more."""
         if self._server is not None:
             self._server.remove_sockets()
-        if self._variables.socket_folder:
-            with contextlib.suppress(OSError):
-                os.rmdir(self._variables.socket_folder)  # noqa: PTH106  (a plain string of the environment)
+        remove_hosts_folder(self._variables.socket_folder)
 
     def _log_to_host(self, level: int | str | None) -> None:
         if not faulthandler.is_enabled():

@@ -137,10 +137,10 @@ class PluginServer:
             return DirectWiring(self._listeners)
         from ._relay import Relay
 
-        self._relay = Relay(tls=tls)
+        self._relay = Relay(tls=tls, folder=self._listeners.path)
         lacks = "client" if tls is not None and tls.client is tls.server else ""
         if self._variables.multiplex:
-            return SessionWiring(self._relay, lacks=lacks)
+            return SessionWiring(self._relay, folder=self._listeners.path, lacks=lacks)
         return RelayWiring(self._relay, self._listeners, lacks=lacks)
 
     def _tls(self) -> TLSContexts | None:

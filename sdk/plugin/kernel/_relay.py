@@ -61,6 +61,7 @@ class Relay:
         tls: TLSContexts | None = None,
         handshake_timeout: float = 10.0,
         on_error: Callable[[PluginError], object] | None = None,
+        folder: str = "",
     ) -> None:
         """Start the thread.
 
@@ -74,8 +75,11 @@ class Relay:
         on_error
             Is told of refused peers and of connections that broke, on the relay's thread, which it must not hold up.
             Without it they are logged under ``doze_sdk.plugin.relay``.
+        folder
+            Where to put the targets of channels, or empty for the temporary files: a folder that the other process
+            removes if this one is killed.
         """
-        self._exchange: Final = Exchange(tls, handshake_timeout, on_error)
+        self._exchange: Final = Exchange(tls, handshake_timeout, on_error, folder)
 
     def listen(self, listener: socket.socket, backend: Backend) -> Route:
         """Serve whoever connects to `listener`, a listening socket, from `backend`. The route closes the listener."""

@@ -107,7 +107,7 @@ class RelayWiring:
         self._listeners = listeners
 
     def open(self, group: ServerGroup) -> Listening:
-        backend = _backend(group)
+        backend = _backend(group, self._listeners.path)
         listener, address = self._listeners.listen()
         route = self._relay.listen(listener, backend)
         return Listening(self._listeners, address, route=route, backend=backend)
@@ -138,17 +138,18 @@ class SessionWiring:
 
     multiplexed = True
 
-    def __init__(self, relay: Relay, *, lacks: str = "") -> None:
+    def __init__(self, relay: Relay, *, folder: str, lacks: str = "") -> None:
         self.lacks = lacks
         self._relay = relay
+        self._folder = folder
         self._session: Session | None = None
 
     def open(self, group: ServerGroup) -> _Multiplexed:
-        return _Multiplexed(self._require_session(), _backend(group))
+        return _Multiplexed(self._require_session(), _backend(group, self._folder))
 
     def open_main(self, listeners: Listeners, group: ServerGroup) -> Listening:
         """Listen for the host: its first connection carries everything, and streams without a knock go to `group`."""
-        backend = _backend(group)
+        backend = _backend(group, self._folder)
         listener, address = listeners.listen()
         self._session = self._relay.accept_session(listener, backend)
         return Listening(listeners, address, route=None, backend=backend)
@@ -170,10 +171,10 @@ class SessionWiring:
         return self._session
 
 
-def _backend(group: ServerGroup) -> Backend:
+def _backend(group: ServerGroup, folder: str) -> Backend:
     from ._relay import SERVER_OPTIONS, Backend
 
-    return Backend(lambda target: group.bind(target, options=SERVER_OPTIONS))
+    return Backend(lambda target: group.bind(target, options=SERVER_OPTIONS), folder=folder)
 
 
 def gateway_channel(gateway: Gateway, options: Options) -> grpc.Channel:
