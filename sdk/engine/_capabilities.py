@@ -211,7 +211,8 @@ class ConfigDecoder(ABC, Generic[S]):
 class SlowBooter(ABC):
     """The engine needs longer than the usual budget to boot.
 
-    It has no RPC: today's host never learns of it and keeps its 35 s. The test harness and `modtool dev` honour it.
+    It has no RPC: today's host never learns of it and keeps its 35 s. The test harness honours it; `modtool dev` sets a
+    boot no limit beyond that of its readiness probes.
     """
 
     @abstractmethod

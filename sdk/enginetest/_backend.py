@@ -5,15 +5,31 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+import sysconfig
 import tempfile
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Generic, Literal, TypeVar, cast
 
-from ..engine import BUILTIN, DecodeRequest, Describer, Driver, EngineError, Instance, Version, capabilities, decode
-from ..host import Reaper, wake
+from ..engine import (
+    BUILTIN,
+    DecodeRequest,
+    Describer,
+    Driver,
+    EngineError,
+    HealthChecker,
+    Instance,
+    SlowBooter,
+    Version,
+    capabilities,
+    check_socket_path,
+    decode,
+)
+from ..hcl import find_block, parse
+from ..host import BootError, Reaper, wake
 from ..plugin import RemoteDriver, launch, package_of, package_root
+from ._contract import example_request
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -27,6 +43,7 @@ _live: list[Backend[object]] = []
 
 # The number that today's host gives every module's instances.
 PORT = 5432
+_FILE = "doze.hcl"
 DATA_ROOT = "DOZE_TEST_DIR"
 """Environment variable: the folder below which engines get their data. Keep it short, sockets lie in it too."""
 
@@ -113,9 +130,10 @@ def boot(
         timeout: seconds for each process to become ready in place of the plan's own.
 
     Raises:
-        HCLError: the config is wrong, with positions.
-        EngineError: the driver refused.
+        HCLError: the config is wrong, with positions; through the plugin it is an EngineError with the same text.
+        EngineError: the driver refused, or the data folder's path is too long for a socket.
         HostError: the engine did not come up; the text holds its last words.
+        PluginError: the plugin did not start.
 
     """
     subject = driver() if isinstance(driver, type) else driver
@@ -143,15 +161,16 @@ def boot_example(
     description = subject.describe() if isinstance(subject, Describer) else None
     if description is None or not description.example:
         raise EngineError(f"driver {subject.type!r} describes no example; give it a Description with one")
-    version = description.versions[0] if description.versions else ""
-    label = description.example_label
-    with _backend(subject, description.example, label, version, via, plugin, None, base_dir, timeout) as backend:
+    example, label = description.example, description.example_label
+    block = find_block(parse(example, filename=_FILE), subject.type, label)
+    version = example_request(description, subject.type, block).version
+    with _backend(subject, example, label, version, via, plugin, None, base_dir, timeout) as backend:
         yield backend
 
 
 @contextmanager
 def _backend(  # noqa: PLR0913, PLR0917 - the parameters of boot
-    driver: Driver[S],
+    subject: Driver[S],
     source: str,
     label: str,
     version: str,
@@ -164,16 +183,17 @@ def _backend(  # noqa: PLR0913, PLR0917 - the parameters of boot
     with ExitStack() as stack:
         reaper = stack.enter_context(Reaper())
         root = stack.enter_context(_instance_root(reaper))
-        environ = _environment(driver)
+        environ = _environment(subject)
+        driver = subject
         if via == "plugin":
-            command = plugin or [sys.executable, "-m", package_of(driver)]
+            command = plugin or [sys.executable, "-m", package_of(subject)]
             # The plugin's specs are bytes, whatever the driver's own are; a Backend treats both as opaque.
             driver = cast("Driver[S]", stack.enter_context(_plugin(command, root, environ)))
         elif via != "inprocess":
             raise EngineError(f'boot: via: expected "inprocess" or "plugin", got {via!r}')
         request = DecodeRequest(
             file=source.encode(),
-            filename="doze.hcl",
+            filename=_FILE,
             block_type=driver.type,
             block_label=label,
             variables=variables or {},
@@ -190,16 +210,25 @@ def _backend(  # noqa: PLR0913, PLR0917 - the parameters of boot
             socket_dir=root / "s",
             port=PORT,
         )
-        awake = wake(
-            driver,
-            instance,
-            log_dir=root / "log",
-            reaper=reaper,
-            template_root=root / "t",
-            environ=environ,
-            budget=timeout,
-        )
+        backend_socket = driver.backend_socket(instance.socket_dir, instance.port)
+        if backend_socket is not None:
+            check_socket_path(backend_socket, hint=f"set {DATA_ROOT} to a shorter directory")
+        try:
+            awake = wake(
+                driver,
+                instance,
+                log_dir=root / "log",
+                reaper=reaper,
+                template_root=root / "t",
+                environ=environ,
+                budget=_budget(subject) if timeout is None else timeout,
+            )
+        except BootError as error:
+            error.move_log(lambda: Path(tempfile.mkdtemp(prefix="dz-failed-")))
+            raise
         stack.callback(awake.stop)
+        if "health" in capabilities(driver) and isinstance(driver, HealthChecker):
+            driver.check_health(awake.instance)
         with _told(Backend(driver, awake, Path(request.filename))) as backend:
             yield backend
 
@@ -210,7 +239,7 @@ def _told(backend: Backend[S]) -> Iterator[Backend[S]]:
     _live.append(cast("Backend[object]", backend))
     try:
         yield backend
-    except Exception as error:
+    except BaseException as error:  # pytest's own outcomes are no Exceptions
         error.add_note("\n".join("\n".join(section) for section in log_sections()))
         raise
     finally:
@@ -236,11 +265,18 @@ def _plugin(
 
 def _environment(driver: Driver[S]) -> dict[str, str]:
     """Return this process's environment, so changed that a child finds the driver's package as this process does."""
-    package = package_root(driver)
-    if package is None:
+    place = package_root(driver) or getattr(sys.modules[type(driver).__module__], "__file__", None)
+    if place is None:
         return dict(os.environ)
-    path = [os.path.dirname(package), *filter(None, [os.environ.get("PYTHONPATH")])]  # noqa: PTH120 - a text is needed
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(path)}
+    folder = str(Path(place).absolute().parent)
+    if folder in {sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}:
+        return dict(os.environ)  # a child looks there anyway, and behind the standard library
+    return {**os.environ, "PYTHONPATH": os.pathsep.join([folder, *filter(None, [os.environ.get("PYTHONPATH")])])}
+
+
+def _budget(driver: Driver[S]) -> float | None:
+    # Asked of the driver itself: a plugin cannot tell, there is no RPC for it.
+    return driver.boot_budget().total_seconds() if isinstance(driver, SlowBooter) else None
 
 
 def _check_version(driver: Driver[S], version: str) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
 
     from ._log import Excerpt
     from ._process import Exit
@@ -104,6 +107,22 @@ class BootError(HostError):
         self.rows = tuple(rows)
         self.excerpt = excerpt
         self.hint = hint
+
+    def move_log(self, folder: Callable[[], Path]) -> None:
+        """Take the log out of a folder that is about to be removed.
+
+        Args:
+            folder: makes the folder to put it into; called only if the log has more lines than the text shows.
+
+        """
+        excerpt = self.excerpt
+        if excerpt is None or excerpt.path is None:
+            return
+        kept = None
+        if excerpt.total > len(excerpt.lines):
+            kept = folder() / excerpt.path.name
+            shutil.copyfile(excerpt.path, kept)
+        self.excerpt = replace(excerpt, path=kept)
 
     def __str__(self) -> str:
         lines = [self.headline]

@@ -16,7 +16,6 @@ from ..engine import (
     Mirror,
     NoMirror,
     Platform,
-    SlowBooter,
     Templater,
     capabilities,
     check_socket_path,
@@ -97,7 +96,7 @@ def wake(
         template_root: where prepared data directories are kept, by full version; None uses no templates.
         environ: what stands for the host's own environment; None is this process's.
         account: who the processes run as; None is whoever runs this.
-        budget: seconds for readiness of each process in place of the plan's own; default the driver's `boot_budget`.
+        budget: seconds for readiness of each process in place of the plan's own.
         progress: called with the name of each step as it begins.
 
     Raises:
@@ -126,7 +125,7 @@ def wake(
         engine=instance.type,
         environ=environ,
         account=account,
-        budget=_budget(driver) if budget is None else budget,
+        budget=budget,
     )
     awake = Awake(driver, instance, toolchain, unit)
     try:
@@ -162,7 +161,3 @@ def _clone(
 def _converge(driver: Driver[S], instance: Instance[S], toolchain: Toolchain) -> None:
     if "converger" in capabilities(driver) and isinstance(driver, Converger):
         driver.converge(instance, toolchain, instance.endpoint)
-
-
-def _budget(driver: Driver[S]) -> float | None:
-    return driver.boot_budget().total_seconds() if isinstance(driver, SlowBooter) else None

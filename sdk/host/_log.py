@@ -25,12 +25,13 @@ class Excerpt:
     """The end of a log.
 
     Attributes:
+        path: the whole log; None when its folder goes with the failure, and nothing else was in it.
         lines: the last ones, the last of them perhaps unfinished.
         total: how many lines there are.
 
     """
 
-    path: Path
+    path: Path | None
     lines: tuple[str, ...]
     total: int
 
@@ -38,8 +39,9 @@ class Excerpt:
     def title(self) -> str:
         """Say how much is shown and where the rest is."""
         if not self.total:
-            return f"empty: {self.path}"
-        return f"last {len(self.lines)} of {self.total} lines, full log kept in {self.path}"
+            return f"empty: {self.path}" if self.path else "empty"
+        place = f", full log kept in {self.path}" if self.path else ""
+        return f"last {len(self.lines)} of {self.total} lines{place}"
 
 
 class LogFile:

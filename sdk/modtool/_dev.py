@@ -211,5 +211,5 @@ def _keep_logs(session: Session, error: Exception) -> None:
     """Say where the logs of a failed session are, unless nothing has run."""
     if isinstance(error, HCLError | ConfigError | UsageError) or not is_expected(error):
         return
-    if kept := session.keep_logs():
+    if kept := session.keep_logs(error):
         error.add_note(f"the logs are kept in {kept}")

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..engine import Dep, Endpoint, EngineError, Instance, Version, capabilities, check_socket_path, decode
-from ..host import HostError, Reaper, Splice, make_run_folder, wake
+from ..host import BootError, HostError, Reaper, Splice, make_run_folder, wake
 from ..plugin import START_BUDGET, RemoteDriver, RemoteError, launch
 from ..plugin.kernel import PluginError
 from ._errors import ModtoolError
@@ -172,8 +172,11 @@ class Session:
             return _last_words(self._driver)
         return ""
 
-    def keep_logs(self) -> Path | None:
-        """Copy the logs out of a home that goes with this session, and return their folder; None if they stay."""
+    def keep_logs(self, error: Exception) -> Path | None:
+        """Copy the logs out of a home that goes with this session, and return their folder; None if they stay.
+
+        The *error* that ends the session names the copy from then on.
+        """
         logs = sorted(self._root.glob("**/*.log")) if self._home is None else []
         if not logs:
             return None
@@ -182,6 +185,8 @@ class Session:
             target = kept / log.relative_to(self._root)
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(log, target)
+        if isinstance(error, BootError):
+            error.move_log(lambda: kept)
         return kept
 
     def _launched(self) -> RemoteDriver:
