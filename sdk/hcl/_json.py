@@ -97,6 +97,8 @@ def _go_words(text: str, error: Exception) -> str:
             return "unexpected end of JSON input"
         if "Expecting value" in error.msg:
             return f"invalid character '{text[error.pos]}' looking for beginning of value"
+        if error.msg == "Illegal trailing comma before end of array":  # Python 3.13 points at the comma
+            return "invalid character ']' looking for beginning of value"
     return str(error)
 
 
