@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     Answer: TypeAlias = Callable[[bytes, grpc.ServicerContext], bytes]
 
 _log = logging.getLogger("doze_sdk.plugin")
+_TAIL = 1000
 _WORD = re.compile(r"(?<=[a-z])(?=[A-Z])")
 
 
@@ -86,10 +87,11 @@ def _guarded(name: str, request: type[Message], method: Method, root: str | None
 
 
 def _limited(details: str) -> str:
-    """Return *details* as gRPC takes them: text that UTF-8 can hold, within `LIMIT` bytes."""
+    """Return *details* as gRPC takes them: text that UTF-8 can hold, within `LIMIT` bytes; the place is at its end."""
     data = details.encode("utf-8", "backslashreplace")
-    text = data[:LIMIT].decode("utf-8", "ignore")
-    return text if len(data) <= LIMIT else f"{text} …"
+    if len(data) <= LIMIT:
+        return data.decode()
+    return f"{data[: LIMIT - _TAIL].decode('utf-8', 'ignore')} … {data[-_TAIL:].decode('utf-8', 'ignore')}"
 
 
 def _status(name: str, error: BaseException, root: str | None) -> tuple[grpc.StatusCode, str]:

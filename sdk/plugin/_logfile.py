@@ -149,7 +149,8 @@ def install(engine_type: str) -> LogFile:
 def _encoded(text: str) -> bytes:
     data = text.encode("utf-8", "backslashreplace")
     if len(data) > _LONGEST:
-        data = data[:_LONGEST] + b" ... (the record had %d bytes)" % len(data)
+        whole = data[:_LONGEST].decode("utf-8", "ignore").encode()
+        data = whole + b" ... (the record had %d bytes)" % len(data)
     return data + b"\n"
 
 

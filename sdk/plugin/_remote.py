@@ -65,6 +65,10 @@ if TYPE_CHECKING:
 
 M = TypeVar("M", bound="Message")
 
+# A status message is a header, and a long one is three times as long on the wire. gRPC's own limit is 16 KiB, beyond
+# which it tells neither message nor code.
+_OPTIONS = (("grpc.max_metadata_size", 1 << 20), ("grpc.absolute_max_metadata_size", 1 << 20))
+
 
 class RemoteError(EngineError):
     """The plugin answered a call with an error. The text is the plugin's own.
@@ -123,6 +127,7 @@ def launch(
         logger=logger,
         on_stdout=on_stdout,
         on_stderr=on_stderr,
+        options=_OPTIONS,
     )
     try:
         return RemoteDriver(plugin, command, env=env, inherit_env=inherit_env, cwd=cwd)

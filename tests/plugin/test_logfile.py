@@ -152,6 +152,14 @@ def test_a_record_of_any_size_is_bounded(home: Path, logger: logging.Logger) -> 
     assert re.search(r"the record had 2000\d\d\d bytes\)\n$", text)
 
 
+def test_a_record_is_cut_between_characters(home: Path, logger: logging.Logger) -> None:
+    attach(logger)
+    logger.info("x%s", "é" * 200_000)
+    logger.info("é%s", "é" * 200_000)
+
+    assert (home / "logs" / "httpd.log").read_bytes().decode().count("the record had") == 2
+
+
 def test_a_file_that_another_process_put_aside_is_opened_anew(home: Path, logger: logging.Logger) -> None:
     attach(logger)
     logger.info("first")
