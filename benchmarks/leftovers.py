@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import statistics
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,8 +13,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 PAGE = os.sysconf("SC_PAGE_SIZE")
-GROWTH = 1.05
-"""What may be between two windows of a run that is long enough: the allocator's own breathing, no leak."""
 
 
 class Held:
@@ -32,28 +29,26 @@ class Held:
         self.descriptors.append(len(list(Path(f"/proc/{self._pid}/fd").iterdir())))
         self.threads.append(len(list(Path(f"/proc/{self._pid}/task").iterdir())))
 
-    def bars(self, name: str) -> list[Bar]:
-        """Compare the last fifth with the second one; the first is warm-up."""
+    def bars(self, name: str, growth: float = 1.05) -> list[Bar]:
+        """Compare the least of the last fifth with that of the second one; the first is warm-up.
+
+        The least, because what is in use comes and goes, and only what is never given back raises it.
+        """
+        held = {"memory": self.memory, "descriptors": self.descriptors, "threads": self.threads}
         return [
-            Bar(f"{name}: {what}, last fifth / second fifth", _growth(samples), bar)
-            for what, samples, bar in (
-                ("memory", self.memory, GROWTH),
-                ("descriptors", self.descriptors, 1.1),
-                ("threads", self.threads, 1.1),
-            )
+            Bar(f"{name}: {what}, last fifth / second fifth", _growth(samples), growth)
+            for what, samples in held.items()
         ]
 
     def __str__(self) -> str:
-        early, late = _windows(self.memory)
-        return (
-            f"{early / 2**20:.1f} MiB, then {late / 2**20:.1f} MiB; "
-            f"{_windows(self.descriptors)} descriptors; {_windows(self.threads)} threads"
-        )
+        memory = [size / 2**20 for size in _windows(self.memory)]
+        pairs = {"MiB": memory, "descriptors": _windows(self.descriptors), "threads": _windows(self.threads)}
+        return ", ".join(f"{early:.0f} then {late:.0f} {unit}" for unit, (early, late) in pairs.items())
 
 
-def _windows(samples: list[int]) -> tuple[float, float]:
+def _windows(samples: list[int]) -> tuple[int, int]:
     fifth = max(1, len(samples) // 5)
-    return statistics.median(samples[fifth : 2 * fifth] or samples), statistics.median(samples[-fifth:])
+    return min(samples[fifth : 2 * fifth] or samples), min(samples[-fifth:])
 
 
 def _growth(samples: list[int]) -> float:
