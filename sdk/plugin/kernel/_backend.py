@@ -89,7 +89,10 @@ class Backend:
 
     def _connect_ahead(self) -> None:
         with PrivatePath(self._folder) as path:
-            self._bind(f"unix:{path}")
+            try:
+                self._bind(f"unix:{path}")
+            except RuntimeError as error:  # gRPC's for an address that it cannot listen on
+                raise TransportError(f"starting our own gRPC server at {path}: {error}") from error
             for _ in range(self._spare):
                 self._keep(_connect(path))
 

@@ -15,7 +15,7 @@ import grpc
 
 from . import _codec
 from ._codec import ConnInfo, Knock
-from ._errors import BrokerError
+from ._errors import BrokerError, PluginError
 from ._listener import Address
 from ._server import ServerGroup, serving
 from ._threads import STREAM_THREADS
@@ -115,10 +115,14 @@ class Broker:
             if service_id in self._accepted:
                 raise BrokerError(f"cannot accept connection {service_id}: it is being accepted already; use next_id()")
         group = ServerGroup(serving(register), max_workers=max_workers, options=options)
-        accepted = Accepted(service_id, group, self._wiring.open(group), self._forget)
+        accepted = Accepted(service_id, group, self._opened(group, service_id), self._forget)
         with self._condition:
+            closed = self._closed
             self._accepted[service_id] = accepted
             knocked = self._knocks.pop(service_id, 0.0)
+        if closed:  # while we opened it: nobody else would stop it
+            accepted.stop()
+            self._check_open(f"accept connection {service_id}")
         if (info := accepted.info()) is not None:
             self._send(self._translated(info, self._to_peer))
         elif knocked > time.monotonic() - PATIENCE:
@@ -298,6 +302,14 @@ class Broker:
         if answer is None or not answer.ack or answer.error:
             reason = "the answer is no acknowledgement" if answer is None or not answer.error else answer.error
             raise BrokerError(f"cannot dial connection {service_id}: the other side refused: {reason}")
+
+    def _opened(self, group: ServerGroup, service_id: int) -> Opened:
+        try:
+            return self._wiring.open(group)
+        except PluginError:
+            group.stop(None)
+            self._check_open(f"accept connection {service_id}")  # the folder for its socket goes with the plugin
+            raise
 
     def _check_open(self, action: str) -> None:
         if self._closed:

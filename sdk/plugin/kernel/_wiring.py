@@ -107,8 +107,13 @@ class RelayWiring:
         self._listeners = listeners
 
     def open(self, group: ServerGroup) -> Listening:
-        backend = _backend(group, self._listeners.path)
         listener, address = self._listeners.listen()
+        try:
+            backend = _backend(group, self._listeners.path)
+        except BaseException:
+            listener.close()
+            self._listeners.discard(address)
+            raise
         route = self._relay.listen(listener, backend)
         return Listening(self._listeners, address, route=route, backend=backend)
 
