@@ -220,7 +220,7 @@ class HostProcess:
         self._process = subprocess.Popen(
             [*COMMAND, role, mode],
             cwd=ROOT,
-            env={**ENVIRONMENT, **ALLOCATOR, **marks, "TMPDIR": str(folder), "PYTHONPATH": str(ROOT)},
+            env={**ENVIRONMENT, **ALLOCATOR, **marks, "TMPDIR": str(folder)},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=(folder.parent / f"{folder.name}.stderr").open("wb"),
