@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from ._plugin import Plugin
 
+_FIRST_ANSWER: Final = 10.0  # seconds; a process that has just started is slower than one that runs
 _LOGGER: Final = logging.getLogger("doze_sdk.plugin.supervisor")
 
 
@@ -155,7 +156,7 @@ class Supervisor:
     def _started(self) -> Plugin:
         plugin = self._start()
         try:
-            plugin.ping(timeout=self._probe_timeout)
+            plugin.ping(timeout=_FIRST_ANSWER)
         except PluginError:
             plugin.kill()
             raise
