@@ -36,8 +36,8 @@ _PIPE_SIZE = 1 << 18  # room for a C library that prints with the interpreter's 
 class Output:
     """A bounded buffer between whoever writes and a host that may not read.
 
-    Whoever writes waits for a host that reads, as in go-plugin. For one that does not, or that has taken nothing for five
-    seconds, the oldest bytes go first.
+    Whoever writes waits for a host that reads, as in go-plugin. For one that does not, or that has taken nothing for
+    five seconds, the oldest bytes go first.
     """
 
     def __init__(self, capacity: int = _CAPACITY) -> None:
@@ -167,7 +167,7 @@ class Redirection:
         self._thread.start()
 
     def flush(self) -> None:
-        """Hand over everything that was written up to now."""
+        """Hand over what was written up to now, as far as a host takes it within a tenth of a second."""
         _flush()
         deadline = time.monotonic() + 0.1
         while (left := deadline - time.monotonic()) > 0:

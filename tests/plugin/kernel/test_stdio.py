@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 
 from doze_sdk.plugin.kernel._codec import STDERR, STDOUT, decode_stdio_data, encode_empty
@@ -54,6 +56,20 @@ def test_a_plugin_is_never_blocked_by_a_host_that_does_not_read(start: Launch) -
     call.run("import sys\nfor _ in range(300): sys.stdout.write('x' * 65536)")
 
     assert call("Echo", b"still here") == b"still here"
+
+
+def test_a_host_that_stops_reading_can_still_end_the_plugin(start: Launch) -> None:
+    stalled = threading.Event()
+    call = start(on_stdout=lambda _data: stalled.wait(PATIENCE))
+    call.run(
+        "import threading, os; threading.Thread(target=os.write, args=(1, b'x' * 20_000_000), daemon=True).start()"
+    )
+    shutdown = call.plugin.channel.unary_unary("/plugin.GRPCController/Shutdown")
+    shutdown(b"", timeout=PATIENCE)
+    ended = call.plugin.wait(2.0)
+    stalled.set()
+
+    assert ended
 
 
 def test_a_late_reader_gets_the_newest_output_and_the_count_of_what_was_dropped(start: Launch) -> None:
