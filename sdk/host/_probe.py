@@ -42,6 +42,8 @@ DEFAULT_RETRIES: Final = 30
 _FIRST_PAUSE = 0.002
 _GROWTH = 1.5
 _LONGEST_PAUSE = 0.1
+_CHEAP_PAUSE = 0.01  # where an attempt that fails is one system call, and reaches nobody
+_CHEAP = frozenset({"socket", "tcp"})
 _LAST_PORT = 65535
 _MOST_REDIRECTS = 9  # that is ten requests, Go's limit
 
@@ -139,7 +141,7 @@ def await_alive(gate: Gate, seconds: float = LIVENESS) -> Outcome:
 def await_ready(gate: Gate, ready: Ready, probe: Probe, budget: float) -> Outcome:
     """Probe until the process is ready, a process ends, or the budget is used up."""
     timeout = (ready.timeout if ready.timeout > timedelta() else DEFAULT_TIMEOUT).total_seconds()
-    longest = min(_interval(ready).total_seconds(), _LONGEST_PAUSE)
+    longest = min(_interval(ready).total_seconds(), _CHEAP_PAUSE if ready.kind in _CHEAP else _LONGEST_PAUSE)
     deadline = time.monotonic() + budget
     pause = min(_FIRST_PAUSE, longest)
     tries, last_error = 0, ""

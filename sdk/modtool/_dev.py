@@ -13,11 +13,9 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
-from ..hcl import HCLError
 from ._child import check_command, run_command
-from ._errors import ModtoolError, UsageError, is_expected, text_of
+from ._errors import ConfigError, ModtoolError, UsageError, is_expected, text_of
 from ._module import Module, find_module
-from ._problems import ConfigError
 from ._session import Session
 from ._watch import Watch
 
@@ -209,6 +207,8 @@ def _wait(watch: Watch) -> None:
 
 def _keep_logs(session: Session, error: Exception) -> None:
     """Say where the logs of a failed session are, unless nothing has run."""
+    from ..hcl import HCLError
+
     if isinstance(error, HCLError | ConfigError | UsageError) or not is_expected(error):
         return
     if kept := session.keep_logs(error):

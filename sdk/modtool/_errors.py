@@ -2,11 +2,28 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ._problems import Problem
+
 
 class ModtoolError(Exception):
     """The thing that was looked at or made is wrong: exit code 1. The text is for the person at the terminal."""
 
     __module__ = "doze_sdk.modtool"
+
+
+class ConfigError(ModtoolError):
+    """A config that cannot be served; the text has every problem, in source order."""
+
+    __module__ = "doze_sdk.modtool"
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.problems = tuple(sorted(set(problems)))
+        super().__init__("\n\n".join(problem.text for problem in self.problems))
 
 
 class UsageError(ModtoolError):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import importlib
-import importlib.metadata
 from typing import TYPE_CHECKING
 
 import click
@@ -52,5 +51,4 @@ class _Verbs(click.Group):
 def group(verbs: Mapping[str, tuple[str, str]]) -> click.Group:
     """Return the command `modtool` with *verbs*: by name, the module and the line of help."""
     commands = _Verbs(verbs, help="Make, check and release doze engine modules.", epilog=_EXAMPLES)
-    version = importlib.metadata.version("doze-sdk")
-    return click.version_option(version, message="modtool %(version)s (doze-sdk)")(commands)
+    return click.version_option(package_name="doze-sdk", message="modtool %(version)s (doze-sdk)")(commands)

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..hcl import render
-from ._errors import ModtoolError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -22,14 +21,6 @@ class Problem:
     line: int
     column: int
     text: str
-
-
-class ConfigError(ModtoolError):
-    """A config that cannot be served; the text has every problem, in source order."""
-
-    def __init__(self, problems: Iterable[Problem]) -> None:
-        self.problems = tuple(sorted(set(problems)))
-        super().__init__("\n\n".join(problem.text for problem in self.problems))
 
 
 def of_diagnostics(diagnostics: Iterable[Diagnostic]) -> Iterator[Problem]:

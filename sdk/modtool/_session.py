@@ -5,18 +5,16 @@ from __future__ import annotations
 import fcntl
 import shutil
 import tempfile
+import threading
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+# The packages' names are looked up where they are used: what comes after the plugin's start is imported during it.
+from .. import host, plugin
 from ..engine import Dep, Endpoint, EngineError, Instance, Version, capabilities, check_socket_path, decode
-from ..host import BootError, HostError, Reaper, Splice, make_run_folder, wake
-from ..plugin import START_BUDGET, RemoteDriver, RemoteError, launch
-from ..plugin.kernel import PluginError
-from ._errors import ModtoolError
-from ._problems import ConfigError
-from ._stack import Declared, Stack, read_stack
+from ._errors import ConfigError, ModtoolError
 
 if TYPE_CHECKING:
     import logging
@@ -24,7 +22,9 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-    from ..host import Awake, Follower
+    from ..host import Awake, Follower, Reaper, Splice
+    from ..plugin import RemoteDriver
+    from ._stack import Declared, Stack
 
 # The number that today's host gives every module's instances.
 _PORT = 5432
@@ -91,9 +91,9 @@ class Session:
 
     def __enter__(self) -> Self:
         with ExitStack() as whole:
-            self.reaper = whole.enter_context(Reaper())
+            self.reaper = whole.enter_context(host.Reaper())
             if self._home is None:
-                self._root = make_run_folder(reaper=self.reaper)
+                self._root = host.make_run_folder(reaper=self.reaper)
                 whole.callback(shutil.rmtree, self._root, ignore_errors=True)
             else:
                 self._root = self._home.absolute()
@@ -122,13 +122,15 @@ class Session:
             driver = self._driver = boot.enter_context(self._launched())
             try:
                 self._boot_all(driver, boot)
-            except RemoteError as error:
+            except plugin.RemoteError as error:
                 if error.code == "UNAVAILABLE":
                     raise EngineError(_last_words(driver)) from None
                 raise
             self._boot = boot.pop_all()
 
     def _boot_all(self, driver: RemoteDriver, boot: ExitStack) -> None:
+        from ._stack import read_stack
+
         stack = read_stack(self.config, _type_of(driver), versionless="versionless" in capabilities(driver))
         planned = self._planned(driver, stack)
         splices = self._take_places(driver, boot, planned)
@@ -185,23 +187,24 @@ class Session:
             target = kept / log.relative_to(self._root)
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(log, target)
-        if isinstance(error, BootError):
+        if isinstance(error, host.BootError):
             error.move_log(lambda: kept)
         return kept
 
     def _launched(self) -> RemoteDriver:
         environ = {**self._environ, "DOZE_HOME": str(self._root)}
         try:
-            return launch(
+            return plugin.launch(
                 self._command,
                 env=environ,
                 inherit_env=False,
-                start_timeout=START_BUDGET,
+                start_timeout=plugin.START_BUDGET,
                 logger=self._logger,
                 on_stdout=self._output,
                 on_stderr=self._output,
+                meanwhile=_import_rest,
             )
-        except PluginError as error:
+        except plugin.kernel.PluginError as error:
             from ..enginetest import start_error
 
             raise ModtoolError(start_error(error)) from None
@@ -222,7 +225,7 @@ class Session:
         for declared in stack.instances:
             try:
                 planned.append(self._decoded(driver, stack, declared))
-            except RemoteError as error:
+            except plugin.RemoteError as error:
                 if error.code == "UNAVAILABLE":
                     raise
                 stack.report(declared, str(error))
@@ -259,7 +262,7 @@ class Session:
                 if splice := self._place(driver, ready):
                     boot.callback(splice.close)
                     splices[ready.declared.name] = splice
-            except (HostError, EngineError, ModtoolError) as error:
+            except (host.HostError, EngineError, ModtoolError) as error:
                 problems.append(f"{ready.declared.range}: {ready.declared.block}: {error}")
         if problems:
             raise ModtoolError("\n".join(problems))
@@ -273,17 +276,17 @@ class Session:
         _writable(instance.data_dir.parent)
         if ready.supervised:
             if port is not None:  # the engine takes it itself, much later
-                Splice(("127.0.0.1", port), Path("/")).close()
+                host.Splice(("127.0.0.1", port), Path("/")).close()
             return None
         if backend is None:
             raise ModtoolError("the driver names no backend socket, and the instance is not supervised")
         assert port is not None  # noqa: S101 - one without is a problem of the config
-        return Splice(("127.0.0.1", port), backend)
+        return host.Splice(("127.0.0.1", port), backend)
 
     def _wake(self, driver: RemoteDriver, boot: ExitStack, ready: _Ready, splice: Splice | None) -> _Served:
         declared, instance = ready.declared, ready.instance
         name = declared.name
-        awake = wake(
+        awake = host.wake(
             driver,
             replace(instance, deps=dict(self._deps(driver, declared))),
             log_dir=instance.data_dir.parent / "log",
@@ -320,6 +323,11 @@ class Session:
                 )
 
 
+def _import_rest() -> None:
+    """Import what a boot needs: for the config now, for the engines while the plugin decodes it."""
+    threading.Thread(target=lambda: (host.wake, host.Splice), daemon=True).start()
+
+
 def _type_of(driver: RemoteDriver) -> str:
     """Return the type, or the reason why the plugin names none: its driver could not be loaded."""
     if not driver.type:
@@ -331,10 +339,11 @@ def _type_of(driver: RemoteDriver) -> str:
 
 def _last_words(driver: RemoteDriver) -> str:
     """Say how the plugin ended."""
-    plugin = driver.plugin
-    plugin.wait(1.0)  # its connection is lost a moment before its exit code is there
-    how = f"exit code {plugin.exit_code}" if (plugin.exit_code or 0) >= 0 else f"signal {-(plugin.exit_code or 0)}"
-    return "\n  ".join([f"the plugin's process {plugin.pid} ended by itself ({how})", *plugin.stderr])
+    process = driver.plugin
+    process.wait(1.0)  # its connection is lost a moment before its exit code is there
+    code = process.exit_code or 0
+    how = f"exit code {code}" if code >= 0 else f"signal {-code}"
+    return "\n  ".join([f"the plugin's process {process.pid} ended by itself ({how})", *process.stderr])
 
 
 @contextmanager

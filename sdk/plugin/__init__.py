@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     )
     from ._describe import description_of as description_of
     from ._entry import load_driver as load_driver, package_of as package_of, package_root as package_root
-    from ._remote import RemoteDriver as RemoteDriver, RemoteError as RemoteError, launch as launch
+    from ._launch import launch as launch
+    from ._remote import RemoteDriver as RemoteDriver, RemoteError as RemoteError
     from ._self_command import self_command as self_command
     from ._serve import serve as serve
 
@@ -33,7 +34,7 @@ _HOME = {
     "RemoteError": "._remote",
     "is_private": "._contract",
     "description_of": "._describe",
-    "launch": "._remote",
+    "launch": "._launch",
     "load_driver": "._entry",
     "package_of": "._entry",
     "package_root": "._entry",

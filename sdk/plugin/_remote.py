@@ -33,13 +33,12 @@ from ..engine import (
     Templater,
 )
 from . import _messages as wire
-from ._contract import HANDSHAKE, PROTOCOL_VERSION, SERVICE
+from ._contract import SERVICE
 from ._methods import METHODS
 from ._proto import dozeplugin_v1_pb2 as pb
 
 if TYPE_CHECKING:
-    import logging
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
     from types import TracebackType
     from typing import Self
@@ -65,10 +64,6 @@ if TYPE_CHECKING:
 
 M = TypeVar("M", bound="Message")
 
-# A status message is a header, and a long one is three times as long on the wire. gRPC's own limit is 16 KiB, beyond
-# which it tells neither message nor code.
-_OPTIONS = (("grpc.max_metadata_size", 1 << 20), ("grpc.absolute_max_metadata_size", 1 << 20))
-
 
 class RemoteError(EngineError):
     """The plugin answered a call with an error. The text is the plugin's own.
@@ -85,55 +80,6 @@ class RemoteError(EngineError):
         super().__init__(details or f"{call}: {code}")
         self.call = call
         self.code = code
-
-
-def launch(
-    command: Sequence[str | os.PathLike[str]],
-    *,
-    env: Mapping[str, str] | None = None,
-    inherit_env: bool = True,
-    cwd: str | os.PathLike[str] | None = None,
-    start_timeout: float = 60.0,
-    logger: logging.Logger | None = None,
-    on_stdout: Callable[[bytes], object] | None = None,
-    on_stderr: Callable[[bytes], object] | None = None,
-) -> RemoteDriver:
-    """Start a module's plugin process as doze does, and return a driver that stands for it.
-
-    Use it in a `with` statement, or call `close`; the process also ends with this one, however this one ends.
-
-    Args:
-        command: the plugin's program and arguments.
-        env: variables for it beside, or instead of, this process's own.
-        start_timeout: seconds until it must have announced itself.
-        logger: where its log records go; default ``doze_sdk.plugin.<program>``.
-        on_stdout: called, from a thread, with what it writes to stdout once it serves; a host discards that.
-        on_stderr: the same for stderr.
-
-    Raises:
-        kernel.PluginError: it did not start; the subclass and the text say what to do.
-
-    """
-    from . import kernel
-
-    plugin = kernel.launch(
-        command,
-        HANDSHAKE,
-        versions={PROTOCOL_VERSION},
-        env=env,
-        inherit_env=inherit_env,
-        cwd=cwd,
-        start_timeout=start_timeout,
-        logger=logger,
-        on_stdout=on_stdout,
-        on_stderr=on_stderr,
-        options=_OPTIONS,
-    )
-    try:
-        return RemoteDriver(plugin, command, env=env, inherit_env=inherit_env, cwd=cwd)
-    except BaseException:
-        plugin.kill()
-        raise
 
 
 class RemoteDriver(

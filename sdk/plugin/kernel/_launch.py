@@ -10,10 +10,8 @@ from collections.abc import Sequence
 from . import _announcement, _environment, _live
 from ._announcement import Expectation
 from ._child import Child
-from ._connection import Connection, static_tls
 from ._errors import PluginError
 from ._listener import Address, SocketFolder
-from ._plugin import Plugin
 from ._runner import ProcessRunner
 
 TYPE_CHECKING = False
@@ -23,6 +21,7 @@ if TYPE_CHECKING:
 
     from ._announcement import Announcement
     from ._handshake import Handshake
+    from ._plugin import Plugin
     from ._runner import Runner
     from ._secure import SecureConfig
     from ._tls import Identity, TLSContexts
@@ -116,6 +115,10 @@ def launch(
         child = Child(runner, logger=logger, on_log_line=on_log_line)
         child.start(environment, folder.path)
         undo.callback(_abandon, child)
+        # They load gRPC, which takes as long as a plugin takes to start.
+        from ._connection import Connection
+        from ._plugin import Plugin
+
         announcement = _announced(child, expected, start_timeout)
         connection = Connection(
             announcement, folder, _contexts(identity, announcement, tls), multiplex=multiplex, options=options
@@ -202,6 +205,8 @@ def _contexts(
     identity: Identity | None, announcement: Announcement, tls: SSLContext | TLSContexts | None
 ) -> TLSContexts | None:
     if identity is None:
+        from ._connection import static_tls
+
         return static_tls(tls)
     from . import _tls
 

@@ -1,0 +1,98 @@
+"""Starting a module's plugin process, as doze does. What talks to it is imported while it starts."""
+
+from __future__ import annotations
+
+from ._contract import HANDSHAKE, PROTOCOL_VERSION
+from .kernel import ProcessRunner
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import logging
+    import os
+    from collections.abc import Callable, Mapping, Sequence
+
+    from ._remote import RemoteDriver
+
+# A status message is a header, and a long one is three times as long on the wire. gRPC's own limit is 16 KiB, beyond
+# which it tells neither message nor code.
+_OPTIONS = (("grpc.max_metadata_size", 1 << 20), ("grpc.absolute_max_metadata_size", 1 << 20))
+
+
+def launch(
+    command: Sequence[str | os.PathLike[str]],
+    *,
+    env: Mapping[str, str] | None = None,
+    inherit_env: bool = True,
+    cwd: str | os.PathLike[str] | None = None,
+    start_timeout: float = 60.0,
+    logger: logging.Logger | None = None,
+    on_stdout: Callable[[bytes], object] | None = None,
+    on_stderr: Callable[[bytes], object] | None = None,
+    meanwhile: Callable[[], object] | None = None,
+) -> RemoteDriver:
+    """Start a module's plugin process as doze does, and return a driver that stands for it.
+
+    Use it in a `with` statement, or call `close`; the process also ends with this one, however this one ends.
+
+    Args:
+        command: the plugin's program and arguments.
+        env: variables for it beside, or instead of, this process's own.
+        start_timeout: seconds until it must have announced itself.
+        logger: where its log records go; default ``doze_sdk.plugin.<program>``.
+        on_stdout: called, from a thread, with what it writes to stdout once it serves; a host discards that.
+        on_stderr: the same for stderr.
+        meanwhile: called while the plugin starts, for what the caller has to import anyway.
+
+    Raises:
+        kernel.PluginError: it did not start; the subclass and the text say what to do.
+
+    """
+    from . import kernel
+
+    def prepare() -> None:
+
+        if meanwhile is not None:
+            meanwhile()
+
+    plugin = kernel.launch(
+        _Starter(command, cwd=cwd, meanwhile=prepare),
+        HANDSHAKE,
+        versions={PROTOCOL_VERSION},
+        env=env,
+        inherit_env=inherit_env,
+        start_timeout=start_timeout,
+        logger=logger,
+        on_stdout=on_stdout,
+        on_stderr=on_stderr,
+        options=_OPTIONS,
+    )
+    from ._remote import RemoteDriver
+
+    try:
+        return RemoteDriver(plugin, command, env=env, inherit_env=inherit_env, cwd=cwd)
+    except BaseException:
+        plugin.kill()
+        raise
+
+
+class _Starter(ProcessRunner):
+    """Starts a child process and makes use of the time until it announces itself."""
+
+    def __init__(
+        self,
+        command: Sequence[str | os.PathLike[str]],
+        *,
+        cwd: str | os.PathLike[str] | None,
+        meanwhile: Callable[[], object],
+    ) -> None:
+        super().__init__(command, cwd=cwd)
+        self._meanwhile = meanwhile
+
+    def start(self, environment: Mapping[str, str], socket_folder: str) -> tuple[int, int]:
+        pipes = super().start(environment, socket_folder)
+        try:
+            self._meanwhile()
+        except BaseException:  # Ctrl-C as well: nobody else knows of the process yet
+            self.kill()
+            raise
+        return pipes
