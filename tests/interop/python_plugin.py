@@ -27,7 +27,8 @@ HANDSHAKE = kernel.Handshake(cookie_key="DOZE_INTEROP_PLUGIN", cookie_value="c1c
 
 def main() -> None:
     options = parsed()
-    versions = {int(text): functools.partial(register, int(text)) for text in options.versions.split(",")}
+    numbers = [int(text) for text in options.versions.split(",")]
+    versions: dict[int, Register] = {number: functools.partial(register, number) for number in numbers}
     if options.broken:
         versions = dict.fromkeys(versions, break_down)
     if options.hostile_logs:

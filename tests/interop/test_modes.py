@@ -64,14 +64,6 @@ def test_a_brokered_connection_carries_large_messages(connected: Host):
     assert connected.offer(["a"], size=8 * MIB) == ["plugin:A"]
 
 
-def test_dialling_a_number_that_nobody_accepted_fails_within_its_time(connected: Host):
-    with pytest.raises(HostError, match="time") as caught:
-        connected.upstream_to(4_000_000_000)
-
-    assert caught.value.code == "Unavailable"
-    assert connected.upstream(["a"]) == ["host:A"]
-
-
 def test_calls_on_the_main_connection_go_on_while_brokered_ones_run(connected: Host):
     sleeping = connected.sleep(0.5)
     assert connected.upstream(["a"], times=3) == ["host:A"] * 3

@@ -1,4 +1,4 @@
-"""What happens until a host and a plugin talk: cookie, versions, checksum, variables, TLS, sockets and ports."""
+"""What happens until a host and a plugin talk: cookie, versions, checksum, variables, sockets, broker and TLS."""
 
 from __future__ import annotations
 
@@ -201,6 +201,20 @@ def test_a_plugin_puts_its_sockets_into_the_folder_that_it_is_given(workshop: Wo
 
     assert Path(host.reattachment()["Addr"]["String"]).parent == short_dir
     assert host.offer(["a"]) == ["plugin:A"]
+
+
+@pytest.mark.parametrize("mode", ["plain", "multiplexed"])
+@pytest.mark.parametrize("languages", [("go", "python"), ("python", "go")], ids="-drives-".join)
+def test_dialling_a_number_that_nobody_accepted_fails_within_its_time(
+    workshop: Workshop, languages: tuple[str, str], mode: str
+):
+    host = started(workshop, languages, launch=MODES[mode])
+
+    with pytest.raises(HostError, match="time") as caught:
+        host.upstream_to(4_000_000_000)
+
+    assert caught.value.code == "Unavailable"
+    assert host.upstream(["a"]) == ["host:A"]
 
 
 @pytest.fixture(scope="module")
