@@ -60,26 +60,26 @@ _HOME = {
     "NoMirror": "._resolve",
     "Object": "._records",
     "Pin": "._resolve",
-    "Platform": "._values",
+    "Platform": "._toolchain",
     "PortBinder": "._capabilities",
     "Preamble": "._proxy",
     "ProxyFilter": "._capabilities",
     "ProxyOptions": "._proxy",
     "Pruner": "._capabilities",
     "RESERVED_TYPES": "._names",
-    "Ready": "._values",
+    "Ready": "._ready",
     "Resource": "._records",
     "RestartSpec": "._records",
     "Restartable": "._capabilities",
     "SOCKET_PATH_LIMIT": "._socket_path",
     "SlowBooter": "._capabilities",
     "SocketPathError": "._errors",
-    "SpawnPlan": "._values",
-    "SpawnSpec": "._values",
+    "SpawnPlan": "._spawning",
+    "SpawnSpec": "._spawning",
     "SpecError": "._errors",
     "TemplateError": "._errors",
     "Templater": "._capabilities",
-    "Toolchain": "._values",
+    "Toolchain": "._toolchain",
     "ToolchainError": "._errors",
     "Validation": "._config_decoding",
     "Version": "._version",
@@ -167,6 +167,7 @@ if TYPE_CHECKING:
         Preamble as Preamble,
         ProxyOptions as ProxyOptions,
     )
+    from ._ready import Ready as Ready
     from ._records import Action as Action, Object as Object, Resource as Resource, RestartSpec as RestartSpec
     from ._reference import (
         complete_description as complete_description,
@@ -186,9 +187,11 @@ if TYPE_CHECKING:
     )
     from ._returned import check_returned as check_returned
     from ._socket_path import SOCKET_PATH_LIMIT as SOCKET_PATH_LIMIT, check_socket_path as check_socket_path
+    from ._spawning import SpawnPlan as SpawnPlan, SpawnSpec as SpawnSpec
     from ._spec import check_spec_type as check_spec_type, decode_spec as decode_spec, encode_spec as encode_spec
     from ._stale_lock import clear_stale_lock as clear_stale_lock
     from ._template import clone_template_dir as clone_template_dir, ensure_template_dir as ensure_template_dir
+    from ._toolchain import Platform as Platform, Toolchain as Toolchain
     from ._values import (
         NO_DATA_DIR as NO_DATA_DIR,
         NO_SOCKET_DIR as NO_SOCKET_DIR,
@@ -196,11 +199,6 @@ if TYPE_CHECKING:
         Dep as Dep,
         Endpoint as Endpoint,
         Instance as Instance,
-        Platform as Platform,
-        Ready as Ready,
-        SpawnPlan as SpawnPlan,
-        SpawnSpec as SpawnSpec,
-        Toolchain as Toolchain,
     )
     from ._version import (
         BUILTIN as BUILTIN,

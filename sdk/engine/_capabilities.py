@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, ClassVar, Generic
 
-from ._values import Endpoint, Instance, S, Toolchain
+from ._values import S
 
 if TYPE_CHECKING:
     import socket
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from ._driver import Driver
     from ._proxy import CancelRegistry, Preamble, ProxyOptions
     from ._records import Action, Object, Resource, RestartSpec
+    from ._toolchain import Toolchain
+    from ._values import Endpoint, Instance
     from ._version import Version
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, Generic
 
 from ._errors import DriverError
 from ._names import name_problem
-from ._values import ConnString, Endpoint, Instance, Platform, S, SpawnPlan, Toolchain
+from ._values import S
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
     from ._config import Config
     from ._resolve import Lock, Mirror
+    from ._spawning import SpawnPlan
+    from ._toolchain import Platform, Toolchain
+    from ._values import ConnString, Endpoint, Instance
     from ._version import Version
 
     # `type` is a name of the contract inside Driver, so the builtin is spelled out here.

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
     from ._config import Block
 
-_IDENTIFIER = re.compile(r"[^\W\d][\w-]*")
 _SUPPORTED = (
     "an argument is str, bool, int, float, Literal[…] of texts or whole numbers, timedelta, Path, or list[…] or "
     "dict[str, …] of these, each with '| None' if the source may say null; a nested block is B, B | None or list[B] "
@@ -75,7 +74,7 @@ def _name_problems(field: Field, *, top: bool) -> Iterator[str]:
         yield "a field's name does not start with an underscore"
     elif field.name == "validate":
         yield "the name is taken by the hook; call the field 'validate_', which is 'validate' in HCL"
-    elif not _IDENTIFIER.fullmatch(field.hcl):
+    elif not re.fullmatch(r"[^\W\d][\w-]*", field.hcl):
         yield f"{field.hcl!r} is no name in HCL"
     if top and field.kind is not None and field.hcl in CORE_ARGUMENTS:
         known = ", ".join(sorted(CORE_ARGUMENTS))

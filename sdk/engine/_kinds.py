@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args, get_origin
 
 from ._annotations import unwrapped
-from ._duration import format_duration, parse_duration
 from ._errors import DurationError
 
 if TYPE_CHECKING:
@@ -145,6 +144,8 @@ class Duration(_Text):
         return isinstance(value, timedelta)
 
     def convert(self, raw: object, place: Place) -> object:
+        from ._duration import parse_duration
+
         try:
             return parse_duration(str(raw))
         except DurationError as error:
@@ -152,6 +153,8 @@ class Duration(_Text):
             return None
 
     def plain(self, value: object) -> object:
+        from ._duration import format_duration
+
         return format_duration(value) if isinstance(value, timedelta) else value
 
     def json_schema(self) -> dict[str, object]:

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Literal, get_args
 
-from ._values import choice_problems, count_problems, duration_problems, refuse
+from ._value import Value
+from ._value_checks import choice_problems, count_problems, duration_problems, refuse
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -14,8 +15,8 @@ if TYPE_CHECKING:
 RestartPolicy = Literal["no", "on_failure", "always"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RestartSpec:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class RestartSpec(Value):
     """What the host does when an instance's process ends by itself.
 
     Attributes:
@@ -43,8 +44,8 @@ class RestartSpec:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Object:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Object(Value):
     """Something that a config declares inside an engine: a role, a queue, a bucket.
 
     Attributes:
@@ -58,8 +59,8 @@ class Object:
     hash: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Resource:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Resource(Value):
     """Something that exists in a running engine, for dashboards."""
 
     kind: str
@@ -68,8 +69,8 @@ class Resource:
     info: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Action:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Action(Value):
     """Something that a dashboard can do to a resource.
 
     Attributes:

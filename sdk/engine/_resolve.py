@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ._errors import ToolchainError
-from ._values import Platform, Toolchain
+from ._toolchain import Platform, Toolchain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping

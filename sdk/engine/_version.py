@@ -7,7 +7,7 @@ import re
 from ._errors import VersionError
 
 # What Go's strconv.Atoi takes: an optional sign and ASCII digits, up to 64 bits.
-_ATOI = re.compile(r"[+-]?0*[0-9]{1,19}", re.ASCII)
+_ATOI = r"[+-]?0*[0-9]{1,19}"
 _INT64 = range(-(2**63), 2**63)
 
 BUILTIN = "builtin"
@@ -36,7 +36,7 @@ class Version(str):
     @property
     def major_number(self) -> int | None:
         """The major as a number, or None when it is not one of 64 bits (``builtin``, the empty text)."""
-        if not _ATOI.fullmatch(self.major):
+        if not re.fullmatch(_ATOI, self.major, re.ASCII):
             return None
         sign, digits = self.major[0] if self.major[0] in "+-" else "", self.major.lstrip("+-").lstrip("0")
         number = int(f"{sign}{digits or 0}")

@@ -27,7 +27,7 @@ from ._proto import dozeplugin_v1_pb2 as pb
 if TYPE_CHECKING:
     from ..engine import Action, Object, Resource, RestartSpec
     from ..engine._records import RestartPolicy
-    from ..engine._values import ReadyKind
+    from ..engine._ready import ReadyKind
 
 _MICROSECOND = timedelta(microseconds=1)
 

@@ -96,6 +96,7 @@ def test_touching_the_driver_loads_the_contract_alone() -> None:
         "doze_sdk.engine._driver",
         "doze_sdk.engine._errors",
         "doze_sdk.engine._names",
+        "doze_sdk.engine._value",
         "doze_sdk.engine._values",
         "doze_sdk.engine._version",
     }

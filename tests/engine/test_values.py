@@ -1,4 +1,5 @@
 import dataclasses
+import pickle
 import re
 from datetime import timedelta
 from pathlib import Path
@@ -191,3 +192,21 @@ def test_all_that_is_wrong_with_a_readiness_is_told_at_once() -> None:
         Ready(kind="tcp", target="", timeout=timedelta(-1), retries=-1)
 
     assert str(caught.value).count("Ready: ") == 2
+
+
+def test_values_compare_and_hash_by_their_type_and_content() -> None:
+    assert Endpoint(tcp_addr="h:1") == Endpoint(tcp_addr="h:1")
+    assert Endpoint(tcp_addr="h:1") != Endpoint(tcp_addr="h:2")
+    assert ConnString() != Endpoint()
+    assert {Dep(name="a", engine="x"), Dep(name="a", engine="x")} == {Dep(name="a", engine="x")}
+
+
+def test_values_are_shown_as_the_call_that_makes_them() -> None:
+    assert repr(ConnString(env_var="URL", url="x://")) == "ConnString(env_var='URL', url='x://')"
+
+
+def test_values_can_be_copied_with_changes_taken_apart_and_pickled() -> None:
+    plan = SpawnPlan.single(SpawnSpec(name="a", bin="b", ready=Ready(kind="tcp", target="h:1")))
+    assert dataclasses.replace(plan.specs[0], name="c").name == "c"
+    assert dataclasses.asdict(plan)["specs"][0]["ready"]["target"] == "h:1"
+    assert pickle.loads(pickle.dumps(plan)) == plan  # noqa: S301 - our own bytes
