@@ -18,7 +18,7 @@
 
 from __future__ import annotations
 
-import importlib
+from .._lazy import exports
 
 _HOME = {
     "AttributeSchema": "._schema",
@@ -157,14 +157,4 @@ if TYPE_CHECKING:
     from ._source import Pos as Pos, Range as Range, Source as Source
     from ._values import Value as Value, type_of as type_of
 
-
-def __getattr__(name: str) -> object:
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value: object = getattr(importlib.import_module(_HOME[name], __name__), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return __all__
+__getattr__, __dir__ = exports(__name__, _HOME)
