@@ -27,7 +27,7 @@ def description_of(driver: Driver[S]) -> Description:
     return complete_description(own, driver.config)
 
 
-def print_description(entry: str | Driver[object]) -> int:
+def print_description(entry: object) -> int:
     """Print the description and return the exit code.
 
     What the author's code prints meanwhile goes to stderr: the reader takes stdout for JSON.

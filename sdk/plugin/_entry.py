@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 AnyDriver: TypeAlias = "Driver[object]"
 
 
-def load_driver(entry: str | AnyDriver | type[AnyDriver]) -> AnyDriver:
-    """Import and construct the driver that *entry* names; an instance is given back as it is.
+def load_driver(entry: object) -> AnyDriver:
+    """Import and construct the driver that *entry* names: ``"package.module:Class"``, a class, or a driver itself.
 
     Raises:
-        DriverError: it cannot be imported, is not there, is no `Driver`, is abstract, or its spec cannot be
-            serialised. The text has the author's file and line.
+        DriverError: it cannot be imported, is not there, is no `Driver`, is abstract, its config is no config class, or
+            its spec cannot be serialised. The text has the author's file and line.
 
     """
     target = _imported(entry) if isinstance(entry, str) else entry
@@ -97,22 +97,28 @@ def _constructed(target: type[object], entry: object) -> object:
         raise DriverError(f"driver {_named(entry)} lacks {', '.join(f'{name}()' for name in missing)}")
     try:
         return target()
-    except Exception as error:  # noqa: BLE001 - the author's constructor may raise anything
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - the author's constructor may raise anything
         root = package_root(entry)
         raise DriverError(f"driver {_named(entry)} cannot be constructed: {describe_failure(error, root)}") from error
 
 
 def _check_spec(driver: AnyDriver, entry: object) -> None:
+    from ..engine import Config, SpecError, check_spec_type
+
+    config: object = driver.config
+    if config is not None and not (isinstance(config, type) and issubclass(config, Config)):
+        raise DriverError(f"driver {_named(entry)}: config: expected a subclass of Config, got {config!r}")
     if not isinstance(driver, ConfigDecoder):
         return
-    from ..engine import check_spec_type
-
     spec_type = getattr(driver, "spec_type", None)
     if spec_type is None:
         raise DriverError(
             f"driver {_named(entry)} decodes by hand and names no spec_type; set it to the class it returns"
         )
-    check_spec_type(spec_type)
+    try:
+        check_spec_type(spec_type)
+    except SpecError as error:
+        raise DriverError(f"driver {_named(entry)}: {error}") from None
 
 
 def _named(entry: object) -> str:

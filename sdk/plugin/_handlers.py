@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import grpc
 
-from ..engine import Driver, DriverError, EngineError
+from ..engine import DriverError, EngineError
 from ._entry import load_driver, package_root
 from ._failure import LIMIT, describe_failure
 from ._methods import METHODS
@@ -32,7 +32,7 @@ _TAIL = 1000
 _WORD = re.compile(r"(?<=[a-z])(?=[A-Z])")
 
 
-def answers(entry: str | Driver[object], log_file: LogFile) -> dict[str, Answer]:
+def answers(entry: object, log_file: LogFile) -> dict[str, Answer]:
     """Load the driver that *entry* names and return what answers each call; name *log_file* after its engine type.
 
     A driver that cannot be loaded is served all the same: the host would report a plugin that exits as "unknown engine"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+
 from ._contract import SERVICE
 
 TYPE_CHECKING = False
@@ -10,7 +12,6 @@ if TYPE_CHECKING:
 
     import grpc
 
-    from ..engine import Driver
     from ._handlers import Answer
     from .kernel import Broker
 
@@ -22,7 +23,7 @@ class Module:
     gRPC by its methods alone, because it is made before the cookie was seen, when nothing may be imported.
     """
 
-    def __init__(self, driver: str | Driver[object]) -> None:
+    def __init__(self, driver: object) -> None:
         self._driver = driver
         self._answers: Mapping[str, Answer] = {}
 
@@ -38,7 +39,11 @@ class Module:
         try:
             from . import _handlers, _logfile
 
+            # What was imported lives as long as the process, so the collector need not look at it: gRPC's many objects
+            # while the rest is imported, and all of them while the module serves. The collector itself stays on.
+            gc.freeze()
             self._answers = _handlers.answers(self._driver, _logfile.install(self._provisional_name()))
+            gc.freeze()
         finally:
             self._loaded.set()
 
@@ -62,4 +67,6 @@ class Module:
     def _provisional_name(self) -> str:
         """Name the log file for what goes wrong before the driver's type is known."""
         driver = self._driver
-        return driver.partition(":")[0].partition(".")[0] if isinstance(driver, str) else driver.type
+        if isinstance(driver, str):
+            return driver.partition(":")[0].partition(".")[0]
+        return getattr(driver, "type", None) or type(driver).__module__

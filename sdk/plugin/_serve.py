@@ -10,13 +10,14 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ..engine import Driver
+    from ..engine._values import S
 
 # What Python was started with, once `serve` runs: this process then is the module, and can be started again by its own
 # command.
 script: str | None = None
 
 
-def serve(driver: str | Driver[object], *, modes: Mapping[str, str] | None = None) -> None:
+def serve(driver: str | Driver[S], *, modes: Mapping[str, str] | None = None) -> None:
     """Serve *driver* to the doze host that started this process; the last call of a module's `__main__`.
 
         from doze_sdk.plugin import serve
@@ -45,7 +46,7 @@ def serve(driver: str | Driver[object], *, modes: Mapping[str, str] | None = Non
     _serve_plugin(driver)
 
 
-def _serve_plugin(driver: str | Driver[object]) -> None:
+def _serve_plugin(driver: object) -> None:
     from . import kernel
     from ._contract import HANDSHAKE, PROTOCOL_VERSION
     from ._loading import Module
