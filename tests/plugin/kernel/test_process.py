@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -181,11 +180,7 @@ def test_an_orphan_leaves_no_socket(host: Callable[..., object], short_dir: Path
     process.wait(PATIENCE)
     until(lambda: not any(map(alive, pids)), "the end of the plugins")
 
-    left = list(short_dir.iterdir())
-    for folder in left:
-        shutil.rmtree(folder)  # the dead host's own, by which it reached its relay
-
-    assert [folder for folder in left if not folder.name.startswith("doze-relay")] == []
+    assert list(short_dir.iterdir()) == []
 
 
 def test_a_plugin_can_outlive_its_host(host: Callable[..., object], short_dir: Path) -> None:
