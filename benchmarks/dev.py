@@ -94,7 +94,7 @@ def _measure(work: Path) -> None:
             "the plugin, to its handshake": lambda: started(module, {**COOKIE, **env}).wall,
             "the engine, to the first answer": lambda: _timed_start(engine, work, env, backend, None),
         },
-        rounds=15,
+        rounds=11,
         warmup=2,
     )
     show(results)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import importlib
 import shutil
 import tempfile
 import threading
@@ -12,8 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 # The packages' names are looked up where they are used: what comes after the plugin's start is imported during it.
-from .. import host, plugin
-from ..engine import Dep, Endpoint, EngineError, Instance, Version, capabilities, check_socket_path, decode
+from .. import engine, host, plugin
 from ._errors import ConfigError, ModtoolError
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
+    from ..engine import Dep, Instance
     from ..host import Awake, Follower, Reaper, Splice
     from ..plugin import RemoteDriver
     from ._stack import Declared, Stack
@@ -124,14 +125,14 @@ class Session:
                 self._boot_all(driver, boot)
             except plugin.RemoteError as error:
                 if error.code == "UNAVAILABLE":
-                    raise EngineError(_last_words(driver)) from None
+                    raise engine.EngineError(_last_words(driver)) from None
                 raise
             self._boot = boot.pop_all()
 
     def _boot_all(self, driver: RemoteDriver, boot: ExitStack) -> None:
         from ._stack import read_stack
 
-        stack = read_stack(self.config, _type_of(driver), versionless="versionless" in capabilities(driver))
+        stack = read_stack(self.config, _type_of(driver), versionless="versionless" in engine.capabilities(driver))
         planned = self._planned(driver, stack)
         splices = self._take_places(driver, boot, planned)
         self._served = []
@@ -237,13 +238,13 @@ class Session:
         return planned
 
     def _decoded(self, driver: RemoteDriver, stack: Stack, declared: Declared) -> _Ready:
-        spec = decode(driver, stack.request(declared))
+        spec = engine.decode(driver, stack.request(declared))
         assert isinstance(spec, bytes)  # noqa: S101 - a RemoteDriver's specs are
-        endpoint = Endpoint(tcp_addr="" if declared.port is None else f"127.0.0.1:{declared.port}")
-        instance = Instance(
-            name=declared.name, type=driver.type, version=Version(declared.version), spec=spec, endpoint=endpoint
+        endpoint = engine.Endpoint(tcp_addr="" if declared.port is None else f"127.0.0.1:{declared.port}")
+        instance = engine.Instance(
+            name=declared.name, type=driver.type, version=engine.Version(declared.version), spec=spec, endpoint=endpoint
         )
-        offered = capabilities(driver)
+        offered = engine.capabilities(driver)
         attributes = driver.attributes(instance, endpoint) if "attributer" in offered else {}
         stack.expose(declared, driver.conn_string(instance, endpoint), attributes)
         supervised = "lifecycle" in offered and driver.supervised(instance)
@@ -262,7 +263,7 @@ class Session:
                 if splice := self._place(driver, ready):
                     boot.callback(splice.close)
                     splices[ready.declared.name] = splice
-            except (host.HostError, EngineError, ModtoolError) as error:
+            except (host.HostError, engine.EngineError, ModtoolError) as error:
                 problems.append(f"{ready.declared.range}: {ready.declared.block}: {error}")
         if problems:
             raise ModtoolError("\n".join(problems))
@@ -272,7 +273,7 @@ class Session:
         instance, port = ready.instance, ready.declared.port
         backend = driver.backend_socket(instance.socket_dir, instance.port)
         if backend is not None:
-            check_socket_path(backend, hint=_SHORTER)
+            engine.check_socket_path(backend, hint=_SHORTER)
         _writable(instance.data_dir.parent)
         if ready.supervised:
             if port is not None:  # the engine takes it itself, much later
@@ -313,19 +314,24 @@ class Session:
             if needed.name in declared.needs:
                 yield (
                     needed.name,
-                    Dep(
+                    engine.Dep(
                         name=needed.name,
                         engine=needed.type,
                         socket_dir=needed.socket_dir,
                         backend=needed.endpoint.backend,
-                        url=driver.backend_url(needed) if "backend_url" in capabilities(driver) else "",
+                        url=driver.backend_url(needed) if "backend_url" in engine.capabilities(driver) else "",
                     ),
                 )
 
 
 def _import_rest() -> None:
-    """Import what a boot needs: for the config now, for the engines while the plugin decodes it."""
-    threading.Thread(target=lambda: (host.wake, host.Splice), daemon=True).start()
+    """Import what a boot needs, on a thread that runs while others wait: first for the config, then for the engines."""
+
+    def load() -> None:
+        importlib.import_module("._stack", __package__)
+        _ = host.wake, host.Splice
+
+    threading.Thread(target=load, name="modtool-imports", daemon=True).start()
 
 
 def _type_of(driver: RemoteDriver) -> str:
@@ -333,7 +339,7 @@ def _type_of(driver: RemoteDriver) -> str:
     if not driver.type:
         from ..enginetest import load_error
 
-        raise EngineError(load_error(driver))
+        raise engine.EngineError(load_error(driver))
     return driver.type
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+
 from ._contract import HANDSHAKE, PROTOCOL_VERSION
 from .kernel import ProcessRunner
 
@@ -50,7 +52,7 @@ def launch(
     from . import kernel
 
     def prepare() -> None:
-
+        importlib.import_module("._remote", __package__)
         if meanwhile is not None:
             meanwhile()
 
