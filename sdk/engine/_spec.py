@@ -42,9 +42,15 @@ def encode_spec(spec: object) -> bytes:
     codec = _checked(type(spec))
     try:
         document = {_TAG: _FORMAT, "value": codec.encode(spec)}
+        return json.dumps(document, sort_keys=True, separators=(",", ":"), allow_nan=False).encode("ascii")
     except _Unfit as unfit:
         raise SpecError(f"serialising the spec: {unfit.at(type(spec).__qualname__)}") from None
-    return json.dumps(document, sort_keys=True, separators=(",", ":"), allow_nan=False).encode("ascii")
+    except RecursionError:
+        raise SpecError(
+            f"serialising the spec: the {type(spec).__qualname__} is nested too deep, or contains itself"
+        ) from None
+    except (OverflowError, ValueError) as error:  # a number beyond float, or of more digits than Python writes
+        raise SpecError(f"serialising the spec: {type(spec).__qualname__}: {error}") from None
 
 
 def decode_spec(spec_type: type | None, data: bytes, *, missing: object = None) -> object:

@@ -356,3 +356,34 @@ def test_a_value_that_is_not_of_its_type_is_refused_with_the_way_to_it(spec: obj
 def test_a_spec_of_another_kind_is_refused() -> None:
     with pytest.raises(SpecError, match="the spec type dict cannot be serialised: expected a dataclass"):
         encode_spec({"a": 1})
+
+
+@dataclass
+class Looped:
+    loop: list[Looped] = field(default_factory=list)
+
+
+@dataclass
+class Huge:
+    whole: int = 1
+    number: float = 1.0
+
+
+def looped() -> Looped:
+    spec = Looped()
+    spec.loop.append(spec)
+    return spec
+
+
+@pytest.mark.parametrize(
+    ("spec", "words"),
+    [
+        (looped(), "the Looped is nested too deep, or contains itself"),
+        (Huge(whole=10**5000), "Huge: Exceeds the limit"),
+        (Huge(number=10**400), "Huge: int too large"),
+    ],
+    ids=["loop", "whole", "number"],
+)
+def test_a_spec_that_json_cannot_hold_is_refused_with_a_sentence(spec: object, words: str) -> None:
+    with pytest.raises(SpecError, match=f"^serialising the spec: {words}"):
+        encode_spec(spec)

@@ -97,7 +97,12 @@ class D(
         return []
 
     def run(
-        self, instance: engine.Instance[Pg], endpoint: engine.Endpoint, action: str, resource: str, input: str
+        self,
+        instance: engine.Instance[Pg],
+        endpoint: engine.Endpoint,
+        action: str,
+        resource: str,
+        input: str,  # noqa: A002 - the contract's word
     ) -> str:
         return ""
 
