@@ -76,9 +76,11 @@ class Templater(ABC):
 
     @abstractmethod
     def clone_template(self, template_dir: Path, dest_dir: Path) -> None:
-        """Clone the template into *dest_dir*, which is empty or absent; see `clone_template_dir`.
+        """Make *dest_dir*, which is absent, a clone of the template; see `clone_template_dir`.
 
-        It is never called on a folder that holds anything: the host would answer an error by deleting that folder.
+        Under a host it is a sibling of the data folder and takes its name when this returns, so the clone must not
+        contain its own path. Where the data folder holds anything, this is not called at all: the host would answer an
+        error by deleting that folder.
         """
 
 
