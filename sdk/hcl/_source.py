@@ -7,7 +7,6 @@ here, when somebody asks for them, which is when a diagnostic is rendered.
 from __future__ import annotations
 
 import itertools
-from bisect import bisect_right
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -65,6 +64,8 @@ class Source:
 
     def line_span(self, offset: int) -> tuple[int, int]:
         """Where the line that an offset is in starts and ends, its line end left out."""
+        from bisect import bisect_right  # an extension module, needed once something is wrong
+
         starts = self._starts()
         index = bisect_right(starts, offset)
         start = starts[index - 1]
@@ -73,6 +74,8 @@ class Source:
 
     def pos(self, offset: int) -> Pos:
         """The position of a character offset."""
+        from bisect import bisect_right
+
         starts = self._starts()
         index = bisect_right(starts, offset) - 1
         start = starts[index]
@@ -118,6 +121,8 @@ class Source:
     def _cluster_starts(self, text: str, start: int) -> list[int]:
         if text.isascii():
             return list(range(len(text)))
+        from bisect import bisect_right
+
         from ._unicode import cluster_starts
 
         end = start + len(text)
