@@ -7,10 +7,10 @@ page, and makes sure that nothing is left.
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 import tempfile
-import urllib.request
 from pathlib import Path
 
 from doze_sdk.engine import DecodeRequest, Version
@@ -44,8 +44,16 @@ def show_decoded(project: Path) -> None:
         print(plugin.decode(request).decode())
 
 
+def take_free_port(config: Path) -> None:
+    """Give the example a port that nobody has: 8080 is a popular one."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    config.write_text(config.read_text().replace("port = 8080", f"port = {port}"))
+
+
 def left_over(folder: Path) -> list[str]:
-    """Return processes and sockets that still have to do with *folder*."""
+    """Return processes and sockets that still have to do with *folder*, the temporary folder of all of them."""
     found = [str(path) for path in folder.rglob("*") if path.is_socket()]
     for process in Path("/proc").glob("[0-9]*"):
         try:
@@ -59,14 +67,16 @@ def left_over(folder: Path) -> list[str]:
 
 
 def main() -> None:
-    with tempfile.TemporaryDirectory(prefix="demo") as folder:
+    with tempfile.TemporaryDirectory(prefix="demo", dir="/tmp") as folder:
         work = Path(folder)
+        os.environ["TMPDIR"] = tempfile.tempdir = folder
         say("modtool new hello")
         modtool("new", "hello", "--no-input", cwd=work)
+        take_free_port(work / "hello" / "examples" / "doze.hcl")
         say("the example's block, decoded by the plugin")
         show_decoded(work / "hello")
         say("modtool dev -- fetch the page")
-        modtool("dev", "--", sys.executable, "-c", PAGE, cwd=work / "hello")
+        modtool("dev", "--home", str(work / "home"), "--", sys.executable, "-c", PAGE, cwd=work / "hello")
         say("what is left of it")
         found = left_over(work)
         print("\n".join(found) if found else "no process and no socket")

@@ -110,8 +110,8 @@ def start_error(error: PluginError) -> str:
         return str(error)
     words = "\n".join(f"  {line}" for line in error.stderr)
     return (
-        f"the module did not announce itself within {START_BUDGET:g} s, in which doze's daemon must be up with all of "
-        "its modules; see what its start waits for, and do that in resolve() or provision() instead"
+        f"the module did not announce itself within {START_BUDGET:g} s, and doze's daemon must be up with all of its "
+        "modules in 10; see what its start waits for, and do that in resolve() or provision() instead"
     ) + (f"\nits last lines on stderr:\n{words}" if words else "")
 
 

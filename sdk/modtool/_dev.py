@@ -80,7 +80,7 @@ def command(after: tuple[str, ...], config: Path | None, watch: bool, home: Path
         progress=terminal.progress,
         logger=_plugin_logger(terminal),
     )
-    signal.signal(signal.SIGTERM, _end)
+    before = signal.signal(signal.SIGTERM, _end)
     try:
         with session:
             try:
@@ -92,6 +92,8 @@ def command(after: tuple[str, ...], config: Path | None, watch: bool, home: Path
                 raise
     except KeyboardInterrupt:
         return 130
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 class _Terminal:

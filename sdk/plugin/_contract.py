@@ -13,8 +13,11 @@ SERVICE = "dozeplugin.v1.Engine"
 HANDSHAKE = Handshake(cookie_key="DOZE_PLUGIN", cookie_value="engine")
 """doze's magic cookie."""
 
-START_BUDGET = 10.0
-"""Seconds in which doze's daemon must be up, the starts of all its modules included."""
+START_BUDGET = 30.0
+"""Seconds after which our tools take a module that has not announced itself for one that hangs.
+
+doze's daemon has 10 s to come up, the starts of all its modules included; a machine under load gets more from us.
+"""
 
 
 def is_private(variable: str) -> bool:
