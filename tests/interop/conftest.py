@@ -70,8 +70,9 @@ class Workshop:
         return [sys.executable, str(HERE / "python_plugin.py"), *flags]
 
     def close(self) -> None:
-        for host in reversed(self._hosts):
-            host.close()
+        with contextlib.ExitStack() as hosts:  # if one of them fails, the others are closed all the same
+            for host in self._hosts:
+                hosts.callback(host.close)
 
 
 @contextlib.contextmanager
@@ -88,9 +89,11 @@ def opened_workshop(go_program: Callable[[], Path], folder: Path) -> Iterator[Wo
         try:
             yield workshop
         finally:
-            workshop.close()
-            left = [str(path.relative_to(sockets)) for path in sockets.rglob("*")]
-            shutil.rmtree(sockets)
+            try:
+                workshop.close()
+            finally:
+                left = [str(path.relative_to(sockets)) for path in sockets.rglob("*")]
+                shutil.rmtree(sockets)
     assert eventually(lambda: marked(f"{variable}={value}") == []), marked(f"{variable}={value}")
     assert workshop.leaves_sockets or [path for path in left if not GO_SOCKET.fullmatch(path)] == []
 

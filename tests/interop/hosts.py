@@ -53,7 +53,7 @@ class Launch:
     inherit_env: bool = True
     cookie: str = ""
     """Another value of the magic cookie than the contract's."""
-    start_timeout: float = 60.0
+    start_timeout: float = 180.0
     socket_group: str = ""
     sha256: str = ""
     root_ca: Path | None = None
@@ -262,7 +262,7 @@ class GoHost(Host):
 
     def start_engine(self, command: Sequence[str]) -> None:
         """Start a plugin that serves the engine contract, as doze does."""
-        self.call("start", Contract="engine", Command=list(command), StartTimeout=60)
+        self.call("start", Contract="engine", Command=list(command), StartTimeout=180)
 
     def invoke(self, method: str, request: Mapping[str, object]) -> Mapping[str, Any]:
         """Call a method of the engine contract; messages are in protobuf's JSON form."""

@@ -157,7 +157,7 @@ print(plugin.pid, flush=True)
 {end}
 """
     command = [sys.executable, "-c", script, *workshop.plugin("go")]
-    done = subprocess.run(command, capture_output=True, check=False, timeout=60)
+    done = subprocess.run(command, capture_output=True, check=False, timeout=300)
 
     assert eventually(lambda: not alive(int(done.stdout)), limit=BOUND)
 

@@ -28,7 +28,7 @@ def test_what_one_host_puts_another_one_gets(
     def run(host: str, plugin: str, *arguments: str) -> bytes:
         environment = {**os.environ, "KV_PLUGIN": plugins[plugin], "PYTHONPATH": str(EXAMPLE)}
         command = [*hosts[host], *arguments]
-        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, check=False, timeout=60)
+        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, check=False, timeout=300)
         assert (done.returncode, done.stderr) == (0, b"")
         return done.stdout
 
@@ -46,7 +46,7 @@ def test_the_examples_own_tests_pass(tmp_path: Path):
         capture_output=True,
         text=True,
         check=False,
-        timeout=300,
+        timeout=900,
     )
 
     assert done.returncode == 0, done.stdout + done.stderr

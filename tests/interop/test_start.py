@@ -38,7 +38,7 @@ def started(workshop: Workshop, pair: tuple[str, str], *flags: str, launch: Laun
 
 @pytest.mark.parametrize("language", ["go", "python"])
 def test_a_plugin_run_by_hand_says_what_it_is_and_exits_with_1(workshop: Workshop, language: str):
-    done = subprocess.run(workshop.plugin(language), capture_output=True, check=False, timeout=60)
+    done = subprocess.run(workshop.plugin(language), capture_output=True, check=False, timeout=300)
 
     assert (done.returncode, done.stdout) == (1, b"")
     assert done.stderr == BY_HAND

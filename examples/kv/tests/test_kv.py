@@ -25,7 +25,7 @@ def kv(folder: Path, *arguments: str) -> subprocess.CompletedProcess[bytes]:
         env=environment,
         capture_output=True,
         check=False,
-        timeout=60,
+        timeout=300,
     )
 
 
@@ -69,7 +69,7 @@ def test_a_key_that_cannot_be_part_of_a_file_name_is_refused(store: kv_pb2_grpc.
 
 def test_the_plugin_run_by_hand_says_what_it_is(tmp_path: Path):
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(PLUGIN, cwd=tmp_path, env=environment, capture_output=True, check=False, timeout=60)
+    done = subprocess.run(PLUGIN, cwd=tmp_path, env=environment, capture_output=True, check=False, timeout=300)
 
     assert done.returncode == 1
     assert b"This binary is a plugin" in done.stderr
