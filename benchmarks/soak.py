@@ -217,14 +217,16 @@ class HostProcess:
         self.mode = mode
         self.folder = folder
         folder.mkdir()
-        self._process = subprocess.Popen(
-            [*COMMAND, role, mode],
-            cwd=ROOT,
-            env={**ENVIRONMENT, **ALLOCATOR, **marks, "TMPDIR": str(folder)},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=(folder.parent / f"{folder.name}.stderr").open("wb"),
-        )
+        self._stderr = folder.with_suffix(".stderr")
+        with self._stderr.open("wb") as stderr:
+            self._process = subprocess.Popen(
+                [*COMMAND, role, mode],
+                cwd=ROOT,
+                env={**ENVIRONMENT, **ALLOCATOR, **marks, "TMPDIR": str(folder)},
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=stderr,
+            )
         self.pid = self._process.pid
 
     def answer(self) -> Mapping[str, Any]:
@@ -263,7 +265,7 @@ class HostProcess:
                 stream.close()
 
     def _words(self) -> str:
-        return (self.folder.parent / f"{self.folder.name}.stderr").read_text(errors="replace")[-4000:]
+        return self._stderr.read_text(errors="replace")[-4000:]
 
 
 class SoakError(Exception):
