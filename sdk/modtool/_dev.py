@@ -80,7 +80,9 @@ def command(after: tuple[str, ...], config: Path | None, watch: bool, home: Path
         progress=terminal.progress,
         logger=_plugin_logger(terminal),
     )
-    before = signal.signal(signal.SIGTERM, _end)
+    # Also where a shell has started us in the background with SIGINT ignored.
+    handlers = {signal.SIGTERM: _end, signal.SIGINT: signal.default_int_handler}
+    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
     try:
         with session:
             try:
@@ -93,7 +95,8 @@ def command(after: tuple[str, ...], config: Path | None, watch: bool, home: Path
     except KeyboardInterrupt:
         return 130
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 class _Terminal:

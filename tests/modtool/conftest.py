@@ -36,13 +36,13 @@ def ask(port: int, farewell: bytes = b"") -> str:
 class Running:
     """A `modtool` process and whatever came of it."""
 
-    def __init__(self, arguments: list[str], folder: Path, environ: dict[str, str]) -> None:
+    def __init__(self, arguments: list[str], folder: Path, environ: dict[str, str], *, through: list[str]) -> None:
         self._mark = uuid.uuid4().hex
         self._out, self._err = folder / f"{self._mark}.out", folder / f"{self._mark}.err"
         path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
         with self._out.open("w") as out, self._err.open("w") as err:
             self.process = subprocess.Popen(
-                [*MODTOOL, *arguments],
+                [*through, *MODTOOL, *arguments],
                 cwd=folder,
                 env={**os.environ, "PYTHONPATH": path, "MARK": self._mark, **environ},
                 stdin=subprocess.DEVNULL,
@@ -110,8 +110,8 @@ def modtool(short_dir: Path) -> Iterator[Start]:
     """Start `modtool` in a short folder; everything that it leaves is ended after the test."""
     started = []
 
-    def start(*arguments: str, cwd: Path = short_dir, **environ: str) -> Running:
-        running = Running(list(arguments), cwd, environ)
+    def start(*arguments: str, cwd: Path = short_dir, through: tuple[str, ...] = (), **environ: str) -> Running:
+        running = Running(list(arguments), cwd, environ, through=list(through))
         started.append(running)
         return running
 
@@ -124,8 +124,10 @@ def modtool(short_dir: Path) -> Iterator[Start]:
 def dev(modtool: Start, short_dir: Path) -> Start:
     """Start `modtool dev` on the greeter with the given config."""
 
-    def start(config: str, *arguments: str, module: str = GREETER, **environ: str) -> Running:
+    def start(
+        config: str, *arguments: str, module: str = GREETER, through: tuple[str, ...] = (), **environ: str
+    ) -> Running:
         (short_dir / "doze.hcl").write_text(config)
-        return modtool("dev", "--plugin", module, *arguments, **environ)
+        return modtool("dev", "--plugin", module, *arguments, through=through, **environ)
 
     return start

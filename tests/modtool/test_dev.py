@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
+import pty
 import signal
 import socket
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from tests.host.proc import eventually
-from tests.modtool.conftest import Running, Start, ask, free_port
+from tests.modtool.conftest import GREETER, MODTOOL, ROOT, Running, Start, ask, free_port
 
 HERE = f"{sys.executable} -m tests.modules"
 
@@ -70,6 +72,21 @@ def test_what_the_driver_prints_and_logs_is_shown(dev: Start) -> None:
     running = dev(only(free_port(), 'fails = "prints"'))
     running.until("plugin | printed by the driver")
     running.until("plugin | warning: logged by the driver")
+
+
+def test_a_supervised_instance_listens_on_its_port_by_itself(dev: Start) -> None:
+    port = free_port()
+    running = dev(only(port, "alone = true"))
+    running.until("only: GREETER=")
+
+    assert ask(port) == "hello"
+
+
+def test_the_port_of_a_supervised_instance_is_looked_at_before_anything_boots(dev: Start) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        said = refused(dev(only(taken.getsockname()[1], "alone = true")))
+
+    assert "on 127.0.0.1 is in use" in said
 
 
 def test_a_home_keeps_the_data_from_one_run_to_the_next(dev: Start, short_dir: Path) -> None:
@@ -387,6 +404,55 @@ def test_an_engine_that_ends_is_booted_again_after_the_next_change(dev: Start, s
     running.until("only | greeting with back")
 
 
+def test_a_changed_source_boots_again(modtool: Start, short_dir: Path) -> None:
+    assert modtool("new", "hello", "--no-input").end() == 0
+    project, port = short_dir / "hello", free_port()
+    example, driver = project / "examples" / "doze.hcl", project / "src" / "hello_plugin" / "driver.py"
+    example.write_text(example.read_text().replace("8080", str(port)))
+    running = modtool("dev", "--watch", cwd=project)
+    running.until("HELLO_URL=")
+    source = driver.read_text()
+    driver.write_text(source.replace("def plan(", "def plan("[:-1]))
+    running.until("waiting for a change")
+    assert "SyntaxError" in running.err
+    assert "hello_plugin/driver.py:" in running.err
+    driver.write_text(source.replace("_URL", "_ADDRESS"))
+    running.until(f"site: HELLO_ADDRESS=http://127.0.0.1:{port}")
+
+
+# -- a terminal
+
+
+def test_on_a_terminal_the_step_is_shown_and_wiped_away(dev: Start, short_dir: Path) -> None:
+    (short_dir / "doze.hcl").write_text(only(free_port()))
+    shown, terminal = pty.openpty()
+    command = [*MODTOOL, "dev", "--plugin", GREETER, "--", "sh", "-c", "test -t 2 && echo done"]
+    done = subprocess.run(
+        command,
+        cwd=short_dir,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=terminal,
+        stdin=subprocess.DEVNULL,
+        check=True,
+    )
+    os.close(terminal)
+    text = os.read(shown, 10_000).decode()
+    os.close(shown)
+
+    assert done.stdout == b"done\n"
+    assert "\r\x1b[Konly: provision …" in text
+    assert text.rstrip().rpartition("\x1b[K")[2].startswith("only: GREETER=")
+
+
+def test_a_pipe_gets_no_steps(dev: Start) -> None:
+    running = dev(only(free_port()), "--", "true")
+
+    assert running.end() == 0
+    assert "\x1b" not in running.err
+    assert len(running.err.splitlines()) == 1
+
+
 # -- the end
 
 
@@ -421,6 +487,14 @@ def test_ctrl_c_reaches_the_whole_group_and_leaves_nothing_without_the_reaper(se
     assert served.end() == 130
     assert nothing_is_left(served, folder)
     assert "Traceback" not in served.err
+
+
+def test_an_interrupt_ends_what_a_shell_has_started_in_the_background(dev: Start) -> None:
+    running = dev(only(free_port()), through=("sh", "-c", "trap '' INT; exec \"$@\"", "sh"))
+    running.until("only: GREETER=")
+    running.process.send_signal(signal.SIGINT)
+
+    assert running.end() == 130
 
 
 def test_sigkill_leaves_nothing(served: Running) -> None:

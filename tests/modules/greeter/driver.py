@@ -18,6 +18,7 @@ from doze_sdk.engine import (
     Endpoint,
     EngineError,
     Instance,
+    Lifecycle,
     Lock,
     Mirror,
     Platform,
@@ -48,6 +49,7 @@ class Settings(Config):
     greeting: str = attr("hello", doc="What it says.")
     peer: str = attr("", doc="Whom it knows.")
     size: int = attr(1, doc="How big it is.")
+    alone: bool = attr(False, doc="Whether it listens on its port by itself.")
     fails: Literal["", "plan", "provision", "converge", "at start", "later", "never ready", "prints"] = attr(
         "", doc="How it fails."
     )
@@ -60,6 +62,7 @@ class Greeter(
     BackendProvider[Settings],
     Converger[Settings],
     Templater,
+    Lifecycle[Settings],
     Describer,
 ):
     type = "greeter"
@@ -97,8 +100,12 @@ class Greeter(
         known = [f"{dep.name}={dep.url}" for dep in instance.deps.values()]
         words = [instance.spec.greeting, *filter(None, [instance.spec.peer]), *known]
         program, args = self_command("__serve", socket, instance.spec.fails, " ".join(words), package=__package__)
+        if instance.spec.alone:
+            socket = instance.endpoint.tcp_addr
+            program, args = self_command("__serve", socket, "", " ".join(words), package=__package__)
         tries = 50 if instance.spec.fails == "never ready" else 3000
-        ready = Ready(kind="socket", target=socket, interval=timedelta(milliseconds=10), retries=tries)
+        kind: Literal["tcp", "socket"] = "tcp" if instance.spec.alone else "socket"
+        ready = Ready(kind=kind, target=socket, interval=timedelta(milliseconds=10), retries=tries)
         return SpawnPlan.single(SpawnSpec(name="main", bin=program, args=args, ready=ready))
 
     def backend_socket(self, socket_dir: Path, port: int) -> Path:
@@ -112,6 +119,9 @@ class Greeter(
 
     def backend_url(self, instance: Instance[Settings]) -> str:
         return f"unix:{instance.name}"
+
+    def supervised(self, instance: Instance[Settings]) -> bool:
+        return instance.spec.alone
 
     def converge(self, instance: Instance[Settings], toolchain: Toolchain, endpoint: Endpoint) -> None:
         with (instance.data_dir / "calls").open("a") as calls:

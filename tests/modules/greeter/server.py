@@ -14,10 +14,7 @@ def main(arguments: list[str]) -> int:
         return 3
     if fails == "never ready":
         time.sleep(1000)
-    Path(path).unlink(missing_ok=True)  # left by one that was killed
-    with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(path)
-        listener.listen()
+    with _listener(path) as listener:
         print(f"greeting with {words}", flush=True)
         try:
             while not (_greet(listener, words) and fails == "later"):
@@ -26,6 +23,17 @@ def main(arguments: list[str]) -> int:
             return 0
     print("one greeting was enough", end="", flush=True)
     return 5
+
+
+def _listener(address: str) -> socket.socket:
+    if not address.startswith("/"):
+        host, _, port = address.rpartition(":")
+        return socket.create_server((host, int(port)))
+    Path(address).unlink(missing_ok=True)  # left by one that was killed
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(address)
+    listener.listen()
+    return listener
 
 
 def _greet(listener: socket.socket, words: str) -> bool:
