@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def exports(package: str, homes: Mapping[str, str]) -> tuple[Callable[[str], object], Callable[[], list[str]]]:
-    """Return the `__getattr__` and `__dir__` of *package*, whose public names live in the modules that *homes* tells."""
+    """Return the `__getattr__` and `__dir__` of *package*, whose public names live where *homes* tells."""
 
     def load(name: str) -> object:
         if name not in homes:

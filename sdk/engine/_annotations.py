@@ -72,7 +72,9 @@ def spelling(annotation: object) -> str:
     """Return *annotation* as an author writes it."""
     if isinstance(annotation, type) and not get_args(annotation):
         return annotation.__name__
-    return str(annotation).replace("typing.", "").replace("pathlib._local.", "pathlib.")  # 3.13 shows where Path is made
+    return (
+        str(annotation).replace("typing.", "").replace("pathlib._local.", "pathlib.")
+    )  # 3.13 shows where Path is made
 
 
 def unwrapped(annotation: object) -> object:

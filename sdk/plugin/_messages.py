@@ -26,8 +26,8 @@ from ._proto import dozeplugin_v1_pb2 as pb
 
 if TYPE_CHECKING:
     from ..engine import Action, Object, Resource, RestartSpec
-    from ..engine._records import RestartPolicy
     from ..engine._ready import ReadyKind
+    from ..engine._records import RestartPolicy
 
 _MICROSECOND = timedelta(microseconds=1)
 
