@@ -30,6 +30,7 @@ PATIENCE: Final = 2.0
 """Seconds that a plugin has to end by itself after it was asked to, as in go-plugin."""
 
 _OLD_PATIENCE = 0.25  # the same for a plugin that cannot be asked, as in go-plugin before 2018
+_LAST_OUTPUT = 0.25  # seconds for the caller's functions to take what the plugin has written last
 _REAPED = 5.0  # seconds in which the kernel must have ended a process that got SIGKILL
 
 
@@ -71,7 +72,8 @@ class Plugin:
         self._end_broker = self.broker.start_stream(self.channel)
         self._stdio = _stdio_stream(self.channel)
         self._sinks = {_codec.STDOUT: on_stdout, _codec.STDERR: on_stderr}
-        threading.Thread(target=self._take_stdio, name="go-plugin-stdio", daemon=True).start()
+        self._stdio_thread = threading.Thread(target=self._take_stdio, name="go-plugin-stdio", daemon=True)
+        self._stdio_thread.start()
 
     @property
     def pid(self) -> int | None:
@@ -184,6 +186,8 @@ class Plugin:
             self._logger.warning("plugin %s failed to exit gracefully", self._name)
             self._process.runner.kill()
         self._end_broker()
+        if not self._process.is_test and threading.current_thread() is not self._stdio_thread:
+            self._stdio_thread.join(_LAST_OUTPUT)  # the stream ends with the plugin, once it has been read
         self._stdio.cancel()
         self.channel.close()
         if not self._process.stop(_REAPED):
