@@ -1,7 +1,8 @@
 """What `modtool dev` adds to what it cannot do without: `python -m benchmarks.dev`.
 
 From the command to the first answered request, against the sum of its parts, each measured alone: the command line's
-own start, the plugin's to its handshake, the engine's to an answered request.
+own start, the plugin's to its first answer, the engine's to an answered request. A plugin prints its handshake before
+it has loaded its driver, so the handshake is shown beside the answer and not counted.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from doze_sdk.modtool import new_project
+from doze_sdk.plugin import launch
 
 from .measure import ENVIRONMENT, Bar, finish, interleaved, show, started
 from .start import COOKIE
@@ -66,6 +68,14 @@ def _run(command: list[str]) -> float:
     return time.perf_counter() - start
 
 
+def _first_answer(command: list[str], env: dict[str, str]) -> float:
+    start = time.perf_counter()
+    driver = launch(command, env=env, inherit_env=False)
+    seconds = time.perf_counter() - start
+    driver.close()
+    return seconds
+
+
 def main() -> None:
     work = Path(tempfile.mkdtemp(prefix="dz", dir="/tmp"))
     try:
@@ -91,14 +101,15 @@ def _measure(work: Path) -> None:
                 [*MODTOOL, "dev"], project, dict(ENVIRONMENT), "127.0.0.1", port
             ),
             "the command line: modtool --help": lambda: _run([*MODTOOL, "--help"]),
-            "the plugin, to its handshake": lambda: started(module, {**COOKIE, **env}).wall,
+            "the plugin, to its first answer": lambda: _first_answer(module, env),
             "the engine, to the first answer": lambda: _timed_start(engine, work, env, backend, None),
+            "(the plugin, to its handshake)": lambda: started(module, {**COOKIE, **env}).wall,
         },
         rounds=11,
         warmup=2,
     )
     show(results)
-    whole, *parts = (statistics.median(values) for values in results.values())
+    whole, *parts, _ = (statistics.median(values) for values in results.values())
     finish([Bar("modtool dev / command + plugin + engine", whole / sum(parts), 1.3)])
 
 

@@ -6,7 +6,6 @@ import fcntl
 import importlib
 import shutil
 import tempfile
-import threading
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -85,6 +84,7 @@ class Session:
         self._say = say
         self._progress = progress
         self._logger = logger
+        self._has_reaper = False
         self._whole = ExitStack()
         self._boot = ExitStack()
         self._driver: RemoteDriver | None = None
@@ -92,9 +92,8 @@ class Session:
 
     def __enter__(self) -> Self:
         with ExitStack() as whole:
-            self.reaper = whole.enter_context(host.Reaper())
             if self._home is None:
-                self._root = host.make_run_folder(reaper=self.reaper)
+                self._root = host.make_run_folder()
                 whole.callback(shutil.rmtree, self._root, ignore_errors=True)
             else:
                 self._root = self._home.absolute()
@@ -203,12 +202,22 @@ class Session:
                 logger=self._logger,
                 on_stdout=self._output,
                 on_stderr=self._output,
-                meanwhile=_import_rest,
+                meanwhile=self._prepare,
             )
         except plugin.kernel.PluginError as error:
             from ..enginetest import start_error
 
             raise ModtoolError(start_error(error)) from None
+
+    def _prepare(self) -> None:
+        """Do what has to be done before the plugin is asked, while it starts."""
+        importlib.import_module("._stack", __package__)
+        _ = host.wake, host.Splice
+        if not self._has_reaper:
+            self.reaper = self._whole.enter_context(host.Reaper())
+            self._has_reaper = True
+            if self._home is None:
+                self.reaper.adopt_folder(self._root)
 
     def _output(self, data: bytes) -> None:
         for line in data.decode(errors="replace").splitlines():
@@ -322,16 +331,6 @@ class Session:
                         url=driver.backend_url(needed) if "backend_url" in engine.capabilities(driver) else "",
                     ),
                 )
-
-
-def _import_rest() -> None:
-    """Import what a boot needs, on a thread that runs while others wait: first for the config, then for the engines."""
-
-    def load() -> None:
-        importlib.import_module("._stack", __package__)
-        _ = host.wake, host.Splice
-
-    threading.Thread(target=load, name="modtool-imports", daemon=True).start()
 
 
 def _type_of(driver: RemoteDriver) -> str:

@@ -52,7 +52,8 @@ def launch(
     from . import kernel
 
     def prepare() -> None:
-        importlib.import_module("._remote", __package__)
+        for module in ("._remote", ".kernel._plugin"):
+            importlib.import_module(module, __package__)
         if meanwhile is not None:
             meanwhile()
 

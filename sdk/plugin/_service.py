@@ -10,8 +10,6 @@ from __future__ import annotations
 import json
 import logging
 import os
-import shutil
-import tempfile
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -164,6 +162,9 @@ class EngineService:
         return pb.Empty()
 
     def clone_template(self, request: pb.CloneTemplateRequest) -> pb.Empty:
+        import shutil
+        import tempfile
+
         destination = Path(request.dest_dir)
         if holds_anything(destination):
             _log.error("not cloning a template into %s: it already holds something", destination)
