@@ -211,13 +211,13 @@ class Session:
 
     def _prepare(self) -> None:
         """Do what has to be done before the plugin is asked, while it starts."""
-        importlib.import_module("._stack", __package__)
-        _ = host.wake, host.Splice
         if not self._has_reaper:
             self.reaper = self._whole.enter_context(host.Reaper())
             self._has_reaper = True
             if self._home is None:
                 self.reaper.adopt_folder(self._root)
+        importlib.import_module("._stack", __package__)
+        _ = host.wake, host.Splice
 
     def _output(self, data: bytes) -> None:
         for line in data.decode(errors="replace").splitlines():

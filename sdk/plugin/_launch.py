@@ -52,10 +52,10 @@ def launch(
     from . import kernel
 
     def prepare() -> None:
-        for module in ("._remote", ".kernel._plugin"):
-            importlib.import_module(module, __package__)
         if meanwhile is not None:
             meanwhile()
+        for module in ("._remote", ".kernel._plugin"):
+            importlib.import_module(module, __package__)
 
     plugin = kernel.launch(
         _Starter(command, cwd=cwd, meanwhile=prepare),
