@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+import stat
 from typing import NamedTuple, Protocol
 
 from ._environment import MAX_PORT, MIN_PORT, temporary_folder
@@ -168,7 +169,7 @@ class LoopbackPorts:
 
 
 def remove_hosts_folder(path: str) -> None:
-    """Remove the folder that a dead host made for the sockets of this plugin, and what our kernel has put there for it.
+    """Remove the folder that a dead host made for this plugin, with the sockets and the relay's folders in it.
 
     Anything else stays, and with it the folder: it may be one that the host's owner has chosen.
     """
@@ -178,6 +179,8 @@ def remove_hosts_folder(path: str) -> None:
         for entry in os.scandir(path):
             if entry.name.startswith(RELAY_FOLDER):
                 remove_folder(entry.path)
+            elif stat.S_ISSOCK(entry.stat(follow_symlinks=False).st_mode):  # the host's own, of a brokered connection
+                _remove(entry.path)
         os.rmdir(path)  # noqa: PTH106
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -43,10 +44,12 @@ def test_what_a_killed_plugin_was_about_to_use_goes_with_the_hosts_folder(start:
     assert not hosts_folder(plugin).exists()
 
 
-def test_the_folder_of_a_dead_host_goes_with_what_its_relay_had_there(tmp_path: Path) -> None:
-    folder = tmp_path / "plugin-dir17"
+def test_the_folder_of_a_dead_host_goes_with_its_sockets_and_what_its_relay_had_there(short_dir: Path) -> None:
+    folder = short_dir / "plugin-dir17"
     (folder / "relay0").mkdir(parents=True)
     (folder / "relay0" / "s").touch()
+    with socket.socket(socket.AF_UNIX) as brokered:
+        brokered.bind(str(folder / "plugin1"))
 
     remove_hosts_folder(str(folder))
 
