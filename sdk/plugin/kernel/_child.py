@@ -105,12 +105,14 @@ class Child:
             self._reading.join(2 * _PIPES_STAY_OPEN)
         if ended:
             self._waiting.join(1.0)
-            self._let_go()
+            if self._reading.ident is None:
+                self._let_go()
         return ended
 
     def _let_go(self) -> None:
+        """Close what only whoever reads needs: the reading thread at its end, which may be late on a busy machine."""
         reader, self._wake_reader = self._wake_reader, -1
-        if reader >= 0 and not self._pipes:
+        if reader >= 0:
             os.close(reader)
 
     def _stdout_closed(self) -> PluginError:
@@ -137,6 +139,7 @@ class Child:
     def _read_on(self) -> None:
         while self._pipes:
             self._read_once(None)
+        self._let_go()
 
     def _read_once(self, deadline: float | None) -> None:
         if self._ended_at is not None:
