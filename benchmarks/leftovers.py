@@ -12,6 +12,8 @@ from .measure import Bar
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+BUFFERS = 8 << 20
+"""Bytes."""
 PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
@@ -33,9 +35,9 @@ class Held:
         """Compare the least of the last fifth with that of the second one; the first is warm-up.
 
         The least, because what is in use comes and goes, and only what is never given back raises it. A pool may have
-        needed two more threads than ever before.
+        needed two more threads than ever before, and there may be a moment's buffers in every sample.
         """
-        held = {"memory": (self.memory, 0), "descriptors": (self.descriptors, 2), "threads": (self.threads, 2)}
+        held = {"memory": (self.memory, BUFFERS), "descriptors": (self.descriptors, 2), "threads": (self.threads, 2)}
         return [
             Bar(f"{name}: {what}, last fifth / second fifth", _growth(samples, spare), growth)
             for what, (samples, spare) in held.items()
