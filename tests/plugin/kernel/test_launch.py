@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import signal
+import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ import pytest
 
 from doze_sdk.plugin import kernel
 from tests.plugin.kernel import echo_plugin
-from tests.plugin.kernel.conftest import ECHO, Launch, alive, until
+from tests.plugin.kernel.conftest import ECHO, PATIENCE, Launch, alive, until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -377,3 +378,13 @@ def test_a_frozen_plugin_is_killed_in_bounded_time(start: Launch) -> None:
     call.plugin.kill()
 
     assert call.plugin.exit_code == -signal.SIGKILL
+
+
+def test_whoever_reads_a_plugins_stderr_late_leaves_no_pipe_of_it(start: Launch) -> None:
+    """The fixture that looks for leftovers judges."""
+    go_on = threading.Event()
+    caller = start(on_log_line=lambda _line: go_on.wait(PATIENCE))
+    caller.run("import logging\nlogging.getLogger('late').warning('held')")
+
+    caller.plugin.kill()
+    go_on.set()
