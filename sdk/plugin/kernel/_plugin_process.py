@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import atexit
 import faulthandler
 import logging
@@ -9,7 +10,7 @@ import os
 import signal
 import threading
 import time
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 
 from ._environment import PROTOCOL_VERSIONS, HostVariables
 from ._errors import PluginError
@@ -33,6 +34,7 @@ LOGGER: Final = logging.getLogger("doze_sdk.plugin")
 
 _CALLS_SETTLE = 0.1  # seconds for calls in flight after a host's request, so that gRPC need not complain about them
 _CALLS_FINISH = 1.0  #  seconds for calls in flight after a SIGTERM; a host's own patience is two
+_MAIN_THREAD_ENDS = 0.2  # seconds for the main thread to notice that it is time
 _OUTPUT_ARRIVES = 0.1  # seconds for the last output to reach a host that reads it
 _ORPHAN_ENDS = 0.05  # seconds from the host's death to our own, at most
 
@@ -116,12 +118,18 @@ class PluginProcess:
         self._stop(_CALLS_SETTLE)
 
     def _stop(self, grace: float) -> None:
-        """End from any thread, a signal handler included."""
+        """End from any thread. A signal handler may call this, so no lock is taken that the main thread could hold."""
         self._ends.put(grace)
-        if not self._waiting:  # the main thread is still at what need not delay the handshake
-            threading.Thread(target=self._end_without_main_thread, args=(grace,), daemon=True).start()
+        if not self._waiting:
+            _thread.start_new_thread(self._end_without_main_thread, ())
 
-    def _end_without_main_thread(self, grace: float) -> None:
+    def _end_without_main_thread(self) -> None:
+        """End although the main thread is still at what need not delay the handshake, such as a long import."""
+        time.sleep(_MAIN_THREAD_ENDS)
+        try:
+            grace = self._ends.get_nowait()
+        except Empty:
+            return  # it has come to its end by itself
         if self._server is not None:
             self._server.stop(grace)
         os._exit(0)

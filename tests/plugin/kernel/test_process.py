@@ -100,6 +100,16 @@ def test_sigterm_ends_a_plugin_gracefully_and_removes_its_socket() -> None:
     assert (code, socket.exists(), socket.parent.exists()) == (0, False, False)
 
 
+def test_sigterm_right_after_the_handshake_ends_a_plugin_gracefully() -> None:
+    for _ in range(10):
+        with subprocess.Popen(ECHO, env=plugin_environment(), stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout is not None
+            process.stdout.read(1)
+            process.terminate()
+
+            assert process.wait(PATIENCE) == 0
+
+
 def test_sigterm_lets_a_call_in_flight_finish(start: Launch) -> None:
     call = start()
     assert call.plugin.pid is not None
