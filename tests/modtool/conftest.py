@@ -39,12 +39,14 @@ class Running:
     def __init__(self, arguments: list[str], folder: Path, environ: dict[str, str], *, through: list[str]) -> None:
         self._mark = uuid.uuid4().hex
         self._out, self._err = folder / f"{self._mark}.out", folder / f"{self._mark}.err"
+        self.tmp = folder / "tmp"
+        self.tmp.mkdir(exist_ok=True)
         path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
         with self._out.open("w") as out, self._err.open("w") as err:
             self.process = subprocess.Popen(
                 [*through, *MODTOOL, *arguments],
                 cwd=folder,
-                env={**os.environ, "PYTHONPATH": path, "MARK": self._mark, **environ},
+                env={**os.environ, "PYTHONPATH": path, "MARK": self._mark, "TMPDIR": str(self.tmp), **environ},
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=err,
@@ -94,6 +96,10 @@ class Running:
         return Path(line.partition("__serve ")[2].split(" ")[0]).parents[2]
 
     def close(self) -> None:
+        """End it as politely as it lets us, so that its reaper can remove what is left."""
+        if self.process.poll() is None:
+            self.process.terminate()
+        eventually(lambda: self.family() == {})
         for pid in self.family():
             try:
                 os.kill(pid, signal.SIGKILL)
