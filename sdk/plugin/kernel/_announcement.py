@@ -53,10 +53,8 @@ class Expectation(NamedTuple):
 def parse(line: bytes, expected: Expectation) -> Announcement:
     """Read the first line of a plugin's stdout as `expected`.
 
-    Raises
-    ------
-    HandshakeError
-        The subclass and its sentence say what is wrong with the line.
+    Raises:
+        HandshakeError: The subclass and its sentence say what is wrong with the line.
     """
     text = shown(line)
     fields = line.decode("utf-8", "replace").strip().split("|")

@@ -39,10 +39,8 @@ class Backend:
     A plugin's main connection and each brokered one usually last as long as both processes; a host that reconnects, as
     grpc-go does after 30 idle minutes, uses up one more.
 
-    Raises
-    ------
-    TransportError
-        The server cannot be reached.
+    Raises:
+        TransportError: The server cannot be reached.
     """
 
     def __init__(self, bind: Callable[[str], object], *, spare: int = 2, folder: str = "") -> None:

@@ -104,10 +104,8 @@ class Broker:
     ) -> Accepted:
         """Serve what `register` adds to the server to whoever dials `service_id` on the other side; return at once.
 
-        Raises
-        ------
-        BrokerError
-            The number is in use, or the broker is closed.
+        Raises:
+            BrokerError: The number is in use, or the broker is closed.
         """
         self._check_role("server", f"accept connection {service_id}")
         with self._condition:
@@ -134,10 +132,8 @@ class Broker:
     ) -> grpc.Channel:
         """Connect to what the other side accepts under `service_id`. Close the channel when it is not needed any more.
 
-        Raises
-        ------
-        BrokerError
-            The other side has not accepted that number within `timeout` seconds, or refused it.
+        Raises:
+            BrokerError: The other side has not accepted that number within `timeout` seconds, or refused it.
         """
         self._check_role("client", f"dial connection {service_id}")
         if self._wiring.multiplexed:

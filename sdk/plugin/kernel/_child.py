@@ -69,10 +69,8 @@ class Child:
     def first_line(self, timeout: float) -> bytes:
         """Return the first line on stdout.
 
-        Raises
-        ------
-        PluginError
-            There is none within `timeout` seconds, or the process ends before it.
+        Raises:
+            PluginError: There is none within `timeout` seconds, or the process ends before it.
         """
         deadline = time.monotonic() + timeout
         while self._first_line is None:

@@ -33,10 +33,8 @@ def static_tls(tls: SSLContext | TLSContexts | None) -> TLSContexts | None:
 class Connection:
     """The channel to a plugin, and the wiring of its broker.
 
-    Parameters
-    ----------
-    listeners
-        Where the host listens for brokered connections.
+    Args:
+        listeners: Where the host listens for brokered connections.
     """
 
     channel: grpc.Channel

@@ -31,10 +31,8 @@ class Handshake:
     It protects nothing: it is a courtesy to people who run a plugin by hand. A plain class, because importing
     `dataclasses` would cost more than everything else that happens before the cookie is checked.
 
-    Parameters
-    ----------
-    cookie_key, cookie_value
-        Name and value of the environment variable that the host sets. Both must be non-empty.
+    Args:
+        cookie_key, cookie_value: Name and value of the environment variable that the host sets. Both must be non-empty.
     """
 
     __slots__ = ("cookie_key", "cookie_value")

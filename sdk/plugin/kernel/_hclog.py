@@ -53,10 +53,8 @@ _LONGEST = 1000  # items of one list or dictionary
 class HclogHandler(logging.Handler):
     """Writes records as hclog lines, with ``extra`` as further fields, and exceptions as ``error`` and ``traceback``.
 
-    Parameters
-    ----------
-    descriptor
-        File descriptor to write to: the process's original stderr.
+    Args:
+        descriptor: File descriptor to write to: the process's original stderr.
     """
 
     def __init__(self, descriptor: int = 2, *, level: int | str = logging.NOTSET) -> None:
@@ -124,10 +122,8 @@ class LogLineParser:
     Lines that are not JSON have the level of their ``[WARN]``-like prefix. After a Go panic every untagged line is an
     error. The fields of a JSON line are in the record's ``fields``, a dictionary.
 
-    Parameters
-    ----------
-    name
-        Name of the records' logger; a line's ``@module`` is added to it.
+    Args:
+        name: Name of the records' logger; a line's ``@module`` is added to it.
     """
 
     def __init__(self, name: str) -> None:

@@ -51,50 +51,34 @@ def launch(
 ) -> Plugin:
     """Start a plugin and connect to it. It is killed when this process ends, at the latest.
 
-    Parameters
-    ----------
-    command
-        The program and its arguments, or a `Runner` that starts it elsewhere, for example in a container.
-    handshake
-        The magic cookie that host and plugin know.
-    versions
-        Versions of the contract that this host speaks. `Plugin.version` is the one that was agreed on.
-    env, inherit_env
-        Variables for the plugin, on top of this process's own if `inherit_env`. Those by which a host talks to a plugin
-        are never inherited: they would be another host's.
-    cwd
-        Working folder of the plugin; default: this process's.
-    start_timeout
-        Seconds until the plugin must have announced itself.
-    auto_mtls
-        Encrypt the connection, with certificates made for this one launch.
-    multiplex
-        Carry brokered connections inside the first one.
-    tls
-        Static TLS, for a plugin that has one of its own: the client's context, or both roles' for brokered connections
-        too. Not together with `auto_mtls`.
-    secure
-        Checksum that the plugin's files must have.
-    ports
-        First and last port that a plugin on TCP may take.
-    socket_group
-        Name or number of a group that may connect to the plugin's sockets, for a plugin that runs as another user.
-    logger
-        Gets the records and lines that the plugin writes to the stderr it was started with.
-        Default: ``doze_sdk.plugin.<program>``.
-    on_stdout, on_stderr
-        Called, from a thread, with what the plugin and its children write to stdout and stderr after the handshake.
-    on_log_line
-        Called, from a thread, with each raw line of the stderr that the plugin was started with.
-    kill_group
-        Start the plugin in a process group of its own, and kill the whole group when the plugin has to be killed.
-    options
-        Further options for the gRPC channel.
+    Args:
+        command: The program and its arguments, or a `Runner` that starts it elsewhere, for example in a container.
+        handshake: The magic cookie that host and plugin know.
+        versions: Versions of the contract that this host speaks. `Plugin.version` is the one that was agreed on.
+        env, inherit_env: Variables for the plugin, on top of this process's own if `inherit_env`. Those by which a host
+            talks to a plugin are never inherited: they would be another host's.
+        cwd: Working folder of the plugin; default: this process's.
+        start_timeout: Seconds until the plugin must have announced itself.
+        auto_mtls: Encrypt the connection, with certificates made for this one launch.
+        multiplex: Carry brokered connections inside the first one.
+        tls: Static TLS, for a plugin that has one of its own: the client's context, or both roles' for brokered
+            connections too. Not together with `auto_mtls`.
+        secure: Checksum that the plugin's files must have.
+        ports: First and last port that a plugin on TCP may take.
+        socket_group: Name or number of a group that may connect to the plugin's sockets, for a plugin that runs as
+            another user.
+        logger: Gets the records and lines that the plugin writes to the stderr it was started with.
+            Default: ``doze_sdk.plugin.<program>``.
+        on_stdout, on_stderr: Called, from a thread, with what the plugin and its children write to stdout and stderr
+            after the handshake.
+        on_log_line: Called, from a thread, with each raw line of the stderr that the plugin was started with.
+        kill_group: Start the plugin in a process group of its own, and kill the whole group when the plugin has to be
+            killed.
+        options: Further options for the gRPC channel.
 
-    Raises
-    ------
-    PluginError
-        The subclass and the text say what to do. Nothing of the plugin is left: no process, socket, folder or thread.
+    Raises:
+        PluginError: The subclass and the text say what to do. Nothing of the plugin is left: no process, socket, folder
+            or thread.
     """
     if auto_mtls and tls is not None:
         raise PluginError("cannot launch a plugin with both auto_mtls and tls: choose one")

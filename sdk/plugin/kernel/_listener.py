@@ -57,12 +57,9 @@ class Listeners(Protocol):
 class SocketFolder:
     """Unix sockets, in the folder that this process was told to use or in a private one of its own.
 
-    Parameters
-    ----------
-    folder
-        An existing folder, which stays; empty for a new one with mode 0700, which `close` removes.
-    group
-        Name or number of the group that may connect, or empty.
+    Args:
+        folder: An existing folder, which stays; empty for a new one with mode 0700, which `close` removes.
+        group: Name or number of the group that may connect, or empty.
     """
 
     def __init__(self, folder: str = "", *, group: str = "") -> None:

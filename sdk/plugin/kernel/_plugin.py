@@ -37,14 +37,10 @@ _REAPED = 5.0  # seconds in which the kernel must have ended a process that got 
 class Plugin:
     """A running plugin. As a context manager it is killed at the end of the block.
 
-    Attributes
-    ----------
-    channel : grpc.Channel
-        The connection to the plugin; make the contract's stubs with it. Closed by `kill`.
-    version : int
-        The version of the contract that both sides speak.
-    broker : Broker
-        Makes further connections.
+    Attributes:
+        channel: The connection to the plugin; make the contract's stubs with it. Closed by `kill`.
+        version: The version of the contract that both sides speak.
+        broker: Makes further connections.
     """
 
     def __init__(
@@ -107,10 +103,8 @@ class Plugin:
     def ping(self, *, timeout: float = 5.0) -> None:
         """Ask the plugin's health service whether it lives.
 
-        Raises
-        ------
-        PluginError
-            There is no answer within `timeout` seconds, or the answer is an error.
+        Raises:
+            PluginError: There is no answer within `timeout` seconds, or the answer is an error.
         """
         check = self.channel.unary_unary(
             _health.CHECK,
@@ -127,10 +121,8 @@ class Plugin:
     def reattach_config(self) -> ReattachConfig:
         """Return what another host needs to connect to this same plugin.
 
-        Raises
-        ------
-        ReattachError
-            The connection is encrypted or multiplexed, which cannot be picked up by another host.
+        Raises:
+            ReattachError: The connection is encrypted or multiplexed, which cannot be picked up by another host.
         """
         from ._reattach import ReattachConfig
 

@@ -32,16 +32,11 @@ _TRIAL = 5.0  # seconds
 class ReattachConfig:
     """What a host needs to connect to a running plugin.
 
-    Attributes
-    ----------
-    address
-        Where the plugin listens.
-    version
-        The version of the contract that it serves.
-    pid
-        Its process id on this machine.
-    test
-        Whether it serves in test mode: hosts must not end it.
+    Attributes:
+        address: Where the plugin listens.
+        version: The version of the contract that it serves.
+        pid: Its process id on this machine.
+        test: Whether it serves in test mode: hosts must not end it.
     """
 
     address: Address
@@ -53,10 +48,8 @@ class ReattachConfig:
     def from_json(cls, text: str | bytes) -> ReattachConfig:
         """Read one entry of the JSON that Terraform has for this.
 
-        Raises
-        ------
-        ReattachError
-            It is not such JSON.
+        Raises:
+            ReattachError: It is not such JSON.
         """
         return cls._from_entry(_loaded(text))
 
@@ -68,10 +61,8 @@ class ReattachConfig:
     def from_terraform(cls, text: str | bytes) -> dict[str, ReattachConfig]:
         """Read the value of ``TF_REATTACH_PROVIDERS``: one entry for each provider's address.
 
-        Raises
-        ------
-        ReattachError
-            It is not such JSON.
+        Raises:
+            ReattachError: It is not such JSON.
         """
         return {provider: cls._from_entry(entry) for provider, entry in _loaded(text).items()}
 
@@ -119,19 +110,14 @@ def reattach(
 ) -> Plugin:
     """Connect to a running plugin. `Plugin.kill` ends it, unless it serves in test mode; the end of the host does not.
 
-    Parameters
-    ----------
-    config
-        From `Plugin.reattach_config`, or from JSON.
-    tls
-        Static TLS, if the plugin has it. AutoMTLS cannot be picked up.
-    logger, on_stdout, on_stderr, options
-        As in `launch`. What the plugin writes to its original stderr goes to the host that launched it.
+    Args:
+        config: From `Plugin.reattach_config`, or from JSON.
+        tls: Static TLS, if the plugin has it. AutoMTLS cannot be picked up.
+        logger, on_stdout, on_stderr, options: As in `launch`. What the plugin writes to its original stderr goes to the
+            host that launched it.
 
-    Raises
-    ------
-    ReattachError
-        There is no such process, or nobody answers at its address.
+    Raises:
+        ReattachError: There is no such process, or nobody answers at its address.
     """
     attached = Attached(config)
     try:

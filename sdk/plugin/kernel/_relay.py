@@ -65,19 +65,14 @@ class Relay:
     ) -> None:
         """Start the thread.
 
-        Parameters
-        ----------
-        tls
-            For every connection with the peer; on a multiplexed one, inside each stream. A connection that this side
-            accepts takes the server's role, one that it dials the client's, brokered or not.
-        handshake_timeout
-            Seconds that a peer has to prove who it is.
-        on_error
-            Is told of refused peers and of connections that broke, on the relay's thread, which it must not hold up.
-            Without it they are logged under ``doze_sdk.plugin.relay``.
-        folder
-            Where to put the targets of channels, or empty for the temporary files: a folder that the other process
-            removes if this one is killed.
+        Args:
+            tls: For every connection with the peer; on a multiplexed one, inside each stream. A connection that this
+                side accepts takes the server's role, one that it dials the client's, brokered or not.
+            handshake_timeout: Seconds that a peer has to prove who it is.
+            on_error: Is told of refused peers and of connections that broke, on the relay's thread, which it must not
+                hold up. Without it they are logged under ``doze_sdk.plugin.relay``.
+            folder: Where to put the targets of channels, or empty for the temporary files: a folder that the other
+                process removes if this one is killed.
         """
         self._exchange: Final = Exchange(tls, handshake_timeout, on_error, folder)
 
@@ -127,10 +122,8 @@ class Relay:
 
         Streams that are not expected are reset.
 
-        Raises
-        ------
-        TransportError
-            Nobody accepts the connection within `timeout` seconds, or there is no such address.
+        Raises:
+            TransportError: Nobody accepts the connection within `timeout` seconds, or there is no such address.
         """
         family, place = _resolve(network, address)
         sock = socket.socket(family)

@@ -61,15 +61,11 @@ class Runner(Protocol):
 class ProcessRunner:
     """Runs a plugin as a child process.
 
-    Parameters
-    ----------
-    command
-        The program and its arguments.
-    cwd
-        Working folder; default: this process's.
-    own_group
-        Whether the plugin gets a process group of its own, which is then killed as a whole. A terminal's Ctrl-C does
-        not reach it any more.
+    Args:
+        command: The program and its arguments.
+        cwd: Working folder; default: this process's.
+        own_group: Whether the plugin gets a process group of its own, which is then killed as a whole. A terminal's
+            Ctrl-C does not reach it any more.
     """
 
     def __init__(

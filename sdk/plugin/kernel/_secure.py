@@ -26,12 +26,9 @@ class SecureConfig:
     zipapp or a PEX. They are hashed one after the other. What a script imports is not checked, so ship a plugin that
     has to be secure as one file.
 
-    Parameters
-    ----------
-    checksum
-        The digest, as bytes or in hexadecimal.
-    algorithm
-        A name that `hashlib.new` knows.
+    Args:
+        checksum: The digest, as bytes or in hexadecimal.
+        algorithm: A name that `hashlib.new` knows.
     """
 
     def __init__(self, checksum: bytes | str, *, algorithm: str = "sha256") -> None:

@@ -42,41 +42,28 @@ def serve(
     environment it prints what go-plugin prints and raises ``SystemExit(1)``. The variables by which the host spoke to
     this process are removed from ``os.environ``, so that no child process inherits them.
 
-    Parameters
-    ----------
-    handshake
-        The magic cookie that host and plugin know.
-    versions
-        Maps each version of the contract that this plugin speaks to the function that registers its servicers,
-        ``register(server, broker)``, or to its place, ``"package.module:function"``, which is imported once the
-        version has been negotiated. Nothing is registered for the other versions.
-    tls
-        Static TLS, go-plugin's TLSProvider: a function that returns the server's context, or both roles' for brokered
-        connections too. The host must be configured to match; AutoMTLS is not used then.
-    network
-        ``"unix"``, or ``"tcp"`` for a port of the host's range on the loopback interface.
-    max_workers
-        Most threads for handlers. They are started as they are needed; go-plugin's own streams do not use them.
-    options, interceptors
-        Further options and the interceptors of the gRPC server.
-    log_level
-        Level of the root logger, which gets a handler that writes hclog records to the host; exceptions that nobody
-        catches go the same way. None leaves logging alone.
-    redirect
-        Whether what the process and its children write to stdout and stderr goes to the host through gRPC after the
-        handshake. False leaves both as they are, for a debugger.
-    outlive_host
-        Whether to go on serving when the host has died without a word, for hosts that reattach.
-    exit_on_disconnect
-        Whether to end when the host has closed its connection: for hosts of before go-plugin's controller, which can
-        only send SIGKILL otherwise. Not for hosts that reattach.
-    on_announced
-        Called in this thread once the host has the handshake: the place for what need not delay it.
+    Args:
+        handshake: The magic cookie that host and plugin know.
+        versions: Maps each version of the contract that this plugin speaks to the function that registers its
+            servicers, ``register(server, broker)``, or to its place, ``"package.module:function"``, which is imported
+            once the version has been negotiated. Nothing is registered for the other versions.
+        tls: Static TLS, go-plugin's TLSProvider: a function that returns the server's context, or both roles' for
+            brokered connections too. The host must be configured to match; AutoMTLS is not used then.
+        network: ``"unix"``, or ``"tcp"`` for a port of the host's range on the loopback interface.
+        max_workers: Most threads for handlers. They are started as they are needed; go-plugin's own streams do not use
+            them.
+        options, interceptors: Further options and the interceptors of the gRPC server.
+        log_level: Level of the root logger, which gets a handler that writes hclog records to the host; exceptions that
+            nobody catches go the same way. None leaves logging alone.
+        redirect: Whether what the process and its children write to stdout and stderr goes to the host through gRPC
+            after the handshake. False leaves both as they are, for a debugger.
+        outlive_host: Whether to go on serving when the host has died without a word, for hosts that reattach.
+        exit_on_disconnect: Whether to end when the host has closed its connection: for hosts of before go-plugin's
+            controller, which can only send SIGKILL otherwise. Not for hosts that reattach.
+        on_announced: Called in this thread once the host has the handshake: the place for what need not delay it.
 
-    Raises
-    ------
-    SystemExit
-        With code 1, after a message on stderr, if the process was not started by a host or cannot serve.
+    Raises:
+        SystemExit: With code 1, after a message on stderr, if the process was not started by a host or cannot serve.
     """
     parent = os.getppid()
     check_cookie(handshake, os.environ)

@@ -78,10 +78,8 @@ def serve_test(
             print(f"TF_REATTACH_PROVIDERS='{config}'")
             plugin.wait()
 
-    Raises
-    ------
-    ServeError
-        The settings do not allow a server to be started.
+    Raises:
+        ServeError: The settings do not allow a server to be started.
     """
     return ServedPlugin(Settings(versions, tls, network, max_workers, options, interceptors))
 

@@ -333,10 +333,8 @@ class Session:
     def wait(self, timeout: float = 5.0) -> None:
         """Wait until the peer has connected and proved who it is.
 
-        Raises
-        ------
-        TransportError
-            It has not within `timeout` seconds, or the session has ended.
+        Raises:
+            TransportError: It has not within `timeout` seconds, or the session has ended.
         """
         if not self._settled.wait(timeout):
             raise TransportError(f"waiting for the multiplexed connection: nobody connected within {timeout:g} s")
@@ -349,10 +347,8 @@ class Session:
         Several are served in order. One that no stream follows within `KNOCK_TIMEOUT` seconds is forgotten, so that it
         cannot take a later stream that is meant for another service.
 
-        Raises
-        ------
-        TransportError
-            The session has ended.
+        Raises:
+            TransportError: The session has ended.
         """
         self._exchange.loop.run(partial(self._expect, backend))
 
@@ -362,10 +358,8 @@ class Session:
         Before each stream is opened, `knock` runs on a thread of the session, one at a time: it sends the knock and
         waits for its ack. If it raises, that connection of the channel is closed and the error reported.
 
-        Raises
-        ------
-        TransportError
-            The relay is closed.
+        Raises:
+            TransportError: The relay is closed.
         """
         return Gateway(self._exchange, partial(self._connect, knock))
 

@@ -31,24 +31,16 @@ class Supervisor:
             with supervisor.use() as plugin:
                 KVStub(plugin.channel).Get(request)
 
-    Parameters
-    ----------
-    start
-        Launches the plugin. It is called again for each restart.
-    probe_interval
-        Seconds between two questions to the plugin's health service. A plugin's end is noticed at once.
-    probe_timeout
-        Seconds in which it must answer.
-    most_failures
-        How many probes may fail in a row before the plugin is killed and started again.
-    first_pause, longest_pause
-        Seconds before a restart. The first one comes at once, the next after `first_pause`, and so on with twice the
-        pause, until a plugin has run for `longest_pause`.
+    Args:
+        start: Launches the plugin. It is called again for each restart.
+        probe_interval: Seconds between two questions to the plugin's health service. A plugin's end is noticed at once.
+        probe_timeout: Seconds in which it must answer.
+        most_failures: How many probes may fail in a row before the plugin is killed and started again.
+        first_pause, longest_pause: Seconds before a restart. The first one comes at once, the next after `first_pause`,
+            and so on with twice the pause, until a plugin has run for `longest_pause`.
 
-    Raises
-    ------
-    PluginError
-        The plugin cannot be started the first time, or does not answer then.
+    Raises:
+        PluginError: The plugin cannot be started the first time, or does not answer then.
     """
 
     def __init__(
@@ -81,10 +73,8 @@ class Supervisor:
     def use(self, *, timeout: float = 10.0) -> Iterator[Plugin]:
         """Yield the running plugin. `swap` waits for the end of this block before it stops that plugin.
 
-        Raises
-        ------
-        SupervisorError
-            No plugin has been running for `timeout` seconds.
+        Raises:
+            SupervisorError: No plugin has been running for `timeout` seconds.
         """
         with self._condition:
             if not self._condition.wait_for(lambda: self._current is not None or self._stopping.is_set(), timeout):
@@ -104,17 +94,12 @@ class Supervisor:
     def swap(self, start: Callable[[], Plugin] | None = None, *, drain_timeout: float = 30.0) -> None:
         """Replace the plugin without a gap: start a new one, check its health, switch, drain, stop the old one.
 
-        Parameters
-        ----------
-        start
-            Launches the new plugin, and all that follow; default: as before.
-        drain_timeout
-            Seconds in which the uses of the old plugin may end by themselves.
+        Args:
+            start: Launches the new plugin, and all that follow; default: as before.
+            drain_timeout: Seconds in which the uses of the old plugin may end by themselves.
 
-        Raises
-        ------
-        PluginError
-            The new plugin cannot be started or does not answer. The old one goes on.
+        Raises:
+            PluginError: The new plugin cannot be started or does not answer. The old one goes on.
         """
         with self._swapping:
             self._check_running()

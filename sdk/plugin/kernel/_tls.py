@@ -71,10 +71,8 @@ class Identity:
 def generate() -> Identity:
     """Return a fresh self-signed identity on P-256.
 
-    Raises
-    ------
-    MissingExtraError
-        The package `cryptography` is not installed.
+    Raises:
+        MissingExtraError: The package `cryptography` is not installed.
     """
     try:
         from cryptography.hazmat.primitives.asymmetric import ec
@@ -149,10 +147,9 @@ def peer_from_pem(text: str) -> bytes:
 def contexts(identity: Identity, peer: bytes) -> TLSContexts:
     """Return contexts for TLS 1.2 and newer that present `identity` and accept the certificate `peer` alone.
 
-    Raises
-    ------
-    CertificateError
-        `peer` cannot be read, is not for `localhost`, or is not valid now: no connection with it would succeed.
+    Raises:
+        CertificateError: `peer` cannot be read, is not for `localhost`, or is not valid now: no connection with it
+            would succeed.
     """
     server = _context(ssl.PROTOCOL_TLS_SERVER, peer)
     server.num_tickets = 0  # a session is never resumed: each connection proves its certificate

@@ -219,12 +219,10 @@ class Connection:
     def open(self) -> int:
         """Open a stream and return its number.
 
-        Raises
-        ------
-        GoAwayError
-            The peer takes no further streams.
-        YamuxError
-            The connection is over, `BACKLOG` streams wait for the peer's acknowledgement, or all numbers are used up.
+        Raises:
+            GoAwayError: The peer takes no further streams.
+            YamuxError: The connection is over, `BACKLOG` streams wait for the peer's acknowledgement, or all numbers
+                are used up.
         """
         if self.ended:
             raise YamuxError("opening a yamux stream: the connection is over")

@@ -43,17 +43,12 @@ def load(*names: str, folder: str | os.PathLike[str] | None = None) -> tuple[Mod
 
     The modules do not appear in ``sys.modules``; each call loads them afresh.
 
-    Parameters
-    ----------
-    names
-        Dotted names of ``…_pb2`` and ``…_pb2_grpc`` modules, as the generated code itself would import them.
-    folder
-        Where protoc's ``--python_out`` pointed. Default: the modules are found as by ``import``.
+    Args:
+        names: Dotted names of ``…_pb2`` and ``…_pb2_grpc`` modules, as the generated code itself would import them.
+        folder: Where protoc's ``--python_out`` pointed. Default: the modules are found as by ``import``.
 
-    Raises
-    ------
-    PluginError
-        A module cannot be found, or is no generated one.
+    Raises:
+        PluginError: A module cannot be found, or is no generated one.
     """
     space = _Space(None if folder is None else os.fspath(folder))
     return tuple(space.load(name) for name in names)
