@@ -508,7 +508,8 @@ def test_sigkill_leaves_nothing(served: Running) -> None:
 
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_a_running_command_ends_with_the_session(dev: Start, signum: signal.Signals) -> None:
-    running = dev(only(free_port()), "--", "sh", "-c", "echo up; sleep 1000; true")
+    # A command that is a few milliseconds old may not be known to the reaper yet; this one is older.
+    running = dev(only(free_port()), "--", "sh", "-c", "sleep 1; echo up; sleep 1000; true")
     running.until("up")
     folder = running.run_folder()
     running.process.send_signal(signum)

@@ -181,7 +181,8 @@ def test_when_the_host_closes_its_session_the_plugins_ends(wire: Wire) -> None:
     host.close()
 
     assert eventually(lambda: plugin._failure)
-    with pytest.raises(TransportError, match="closed the multiplexed connection"):
+    # A host that has not read everything resets the connection instead of closing it.
+    with pytest.raises(TransportError, match="multiplexed connection"):
         plugin.wait()
 
 
