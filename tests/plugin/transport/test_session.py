@@ -177,12 +177,13 @@ def test_a_session_that_closes_while_a_knock_waits_leaves_no_thread(wire: Wire) 
 
 def test_when_the_host_closes_its_session_the_plugins_ends(wire: Wire) -> None:
     plugin, host = sessions(wire)
+    # Bytes that a host has not read turn its closing into a reset; what the sessions say at first is read by then.
+    time.sleep(0.2)
 
     host.close()
 
     assert eventually(lambda: plugin._failure)
-    # A host that has not read everything resets the connection instead of closing it.
-    with pytest.raises(TransportError, match="multiplexed connection"):
+    with pytest.raises(TransportError, match="closed the multiplexed connection"):
         plugin.wait()
 
 
