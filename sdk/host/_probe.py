@@ -40,9 +40,11 @@ DEFAULT_RETRIES: Final = 30
 """What doze takes for values that are not positive."""
 
 _FIRST_PAUSE = 0.002
-_GROWTH = 1.5
 _LONGEST_PAUSE = 0.1
-_CHEAP_PAUSE = 0.01  # where an attempt that fails is one system call, and reaches nobody
+_SHARE = 0.5  # of the time that has passed, which is the next pause
+# Where an attempt that fails is one system call, and reaches nobody.
+_CHEAP_PAUSE = 0.01
+_CHEAP_SHARE = 0.05
 _CHEAP = frozenset({"socket", "tcp"})
 _LAST_PORT = 65535
 _MOST_REDIRECTS = 9  # that is ten requests, Go's limit
@@ -141,13 +143,15 @@ def await_alive(gate: Gate, seconds: float = LIVENESS) -> Outcome:
 def await_ready(gate: Gate, ready: Ready, probe: Probe, budget: float) -> Outcome:
     """Probe until the process is ready, a process ends, or the budget is used up."""
     timeout = (ready.timeout if ready.timeout > timedelta() else DEFAULT_TIMEOUT).total_seconds()
-    longest = min(_interval(ready).total_seconds(), _CHEAP_PAUSE if ready.kind in _CHEAP else _LONGEST_PAUSE)
-    deadline = time.monotonic() + budget
-    pause = min(_FIRST_PAUSE, longest)
+    share, longest = (_CHEAP_SHARE, _CHEAP_PAUSE) if ready.kind in _CHEAP else (_SHARE, _LONGEST_PAUSE)
+    longest = min(_interval(ready).total_seconds(), longest)
+    begun = time.monotonic()
+    deadline = begun + budget
     tries, last_error = 0, ""
     try:
         while True:
-            gate.until({}, time.monotonic() + pause)
+            now = time.monotonic()
+            gate.until({}, now + min(max(share * (now - begun), _FIRST_PAUSE), longest))
             tries += 1
             try:
                 probe.attempt(gate, time.monotonic() + timeout)
@@ -159,7 +163,6 @@ def await_ready(gate: Gate, ready: Ready, probe: Probe, budget: float) -> Outcom
                 return Outcome(True, None, tries, "")
             if time.monotonic() >= deadline:
                 return Outcome(False, None, tries, last_error)
-            pause = min(pause * _GROWTH, longest)
     except MemberEndedError as end:
         return Outcome(False, end.process, tries, last_error)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import shlex
 import signal
 import sys
 import time
@@ -13,15 +12,15 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
-from ._child import check_command, run_command
 from ._errors import ConfigError, ModtoolError, UsageError, is_expected, text_of
 from ._module import Module, find_module
 from ._session import Session
-from ._watch import Watch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from types import FrameType
+
+    from ._watch import Watch
 
 _EXAMPLES = """\b
 Examples:
@@ -68,12 +67,14 @@ def command(after: tuple[str, ...], config: Path | None, watch: bool, home: Path
     if after and watch:
         raise click.UsageError("--watch does not go with a command, which runs once")
     if after:
+        from ._child import check_command
+
         check_command(after)
     module = None if plugin else find_module(Path())
     terminal = _Terminal(err=bool(after))
     session = Session(
         config=config or (_as_seen_from_here(module.example) if module else Path("doze.hcl")),
-        command=shlex.split(plugin) if plugin else _command(module),
+        command=_command(plugin, module),
         environ=os.environ if module is None else module.environment,
         home=home,
         say=terminal.line,
@@ -88,7 +89,7 @@ def command(after: tuple[str, ...], config: Path | None, watch: bool, home: Path
             try:
                 if after:
                     return _run(session, after)
-                return _follow(session, Watch(_watched(session.config, module)) if watch else None)
+                return _follow(session, _watch(session.config, module) if watch else None)
             except Exception as error:
                 _keep_logs(session, error)
                 raise
@@ -145,17 +146,23 @@ def _as_seen_from_here(path: Path) -> Path:
     return path.relative_to(here) if path.is_relative_to(here) else path
 
 
-def _command(module: Module | None) -> list[str]:
+def _command(plugin: str | None, module: Module | None) -> list[str]:
+    if plugin:
+        import shlex
+
+        return shlex.split(plugin)
     return module.command if module else []
 
 
-def _watched(config: Path, module: Module | None) -> Callable[[], Iterator[Path]]:
+def _watch(config: Path, module: Module | None) -> Watch:
+    from ._watch import Watch
+
     def files() -> Iterator[Path]:
         yield config
         if module is not None:
             yield from module.sources()
 
-    return files
+    return Watch(files)
 
 
 def _end(_number: int, _frame: FrameType | None) -> NoReturn:
@@ -165,6 +172,8 @@ def _end(_number: int, _frame: FrameType | None) -> NoReturn:
 
 def _run(session: Session, command: tuple[str, ...]) -> int:
     """Run *command* with the connection strings in its environment."""
+    from ._child import run_command
+
     session.boot()
     code = run_command(command, {**os.environ, **session.variables()}, session.reaper)
     if code and (ended := session.ended()):

@@ -7,8 +7,7 @@ import os
 import re
 import sys
 import tomllib
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from ..engine import name_problem
 from ._errors import UsageError
@@ -28,8 +27,7 @@ _NAMESPACE = re.compile(r"[a-z0-9][a-z0-9-]*", re.ASCII)
 _ENTRY = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*", re.ASCII)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Module:
+class Module(NamedTuple):
     """A module project.
 
     Attributes:

@@ -5,14 +5,13 @@ from __future__ import annotations
 import fcntl
 import importlib
 import shutil
-import tempfile
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 # The packages' names are looked up where they are used: what comes after the plugin's start is imported during it.
-from .. import engine, host, plugin
+from .. import engine, hcl, host, plugin
 from ._errors import ConfigError, ModtoolError
 
 if TYPE_CHECKING:
@@ -31,8 +30,7 @@ _PORT = 5432
 _SHORTER = "give the instance a shorter name, or --home a shorter folder"
 
 
-@dataclass(frozen=True, slots=True)
-class _Ready:
+class _Ready(NamedTuple):
     """An instance that nothing is wrong with, before it is booted."""
 
     declared: Declared
@@ -40,8 +38,7 @@ class _Ready:
     supervised: bool
 
 
-@dataclass(frozen=True, slots=True)
-class _Served:
+class _Served(NamedTuple):
     """A booted instance, and a reader for each of its logs by what its lines are marked with."""
 
     declared: Declared
@@ -84,7 +81,6 @@ class Session:
         self._say = say
         self._progress = progress
         self._logger = logger
-        self._has_reaper = False
         self._whole = ExitStack()
         self._boot = ExitStack()
         self._driver: RemoteDriver | None = None
@@ -92,8 +88,10 @@ class Session:
 
     def __enter__(self) -> Self:
         with ExitStack() as whole:
+            # Its own start takes no time from ours as long as the plugin does not start as well.
+            self.reaper = whole.enter_context(host.Reaper())
             if self._home is None:
-                self._root = host.make_run_folder()
+                self._root = host.make_run_folder(reaper=self.reaper)
                 whole.callback(shutil.rmtree, self._root, ignore_errors=True)
             else:
                 self._root = self._home.absolute()
@@ -182,6 +180,8 @@ class Session:
         logs = sorted(self._root.glob("**/*.log")) if self._home is None else []
         if not logs:
             return None
+        import tempfile
+
         kept = Path(tempfile.mkdtemp(prefix="modtool-dev-"))
         for log in logs:
             target = kept / log.relative_to(self._root)
@@ -211,13 +211,8 @@ class Session:
 
     def _prepare(self) -> None:
         """Do what has to be done before the plugin is asked, while it starts."""
-        if not self._has_reaper:
-            self.reaper = self._whole.enter_context(host.Reaper())
-            self._has_reaper = True
-            if self._home is None:
-                self.reaper.adopt_folder(self._root)
         importlib.import_module("._stack", __package__)
-        _ = host.wake, host.Splice
+        _ = host.wake, host.Splice, hcl.evaluate, hcl.HOST_FUNCTIONS, hcl.to_json
 
     def _output(self, data: bytes) -> None:
         for line in data.decode(errors="replace").splitlines():

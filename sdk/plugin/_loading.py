@@ -46,6 +46,9 @@ class Module:
             gc.freeze()
         finally:
             self._loaded.set()
+        # A host's first call that needs more than this is DecodeConfig, and it has work of its own before it.
+        from ..engine import decode_config  # noqa: F401 - imported to have been imported, as is the next
+        from ..hcl import decode_block, variables_from_json  # noqa: F401
 
     def service(self, details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler[bytes, bytes] | None:
         """Return the handler of a call, or None for one of another service."""

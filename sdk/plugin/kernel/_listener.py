@@ -1,10 +1,12 @@
-"""Addresses that a process listens on: unix sockets in a private folder, or a port of a range."""
+"""Addresses that a process listens on: unix sockets in a private folder, or a port of a range.
+
+A host makes such a folder before it starts its plugin, and no socket; `socket` is imported where one is made.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import os
-import socket
 import stat
 from typing import NamedTuple, Protocol
 
@@ -13,6 +15,7 @@ from ._errors import ServeError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Callable
 
 RELAY_FOLDER = "relay"
@@ -83,6 +86,8 @@ class SocketFolder:
         return address
 
     def listen(self) -> tuple[socket.socket, Address]:
+        import socket
+
         path = self._new_path()
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
@@ -229,6 +234,8 @@ def port_range(first: str, last: str) -> range:
 
 
 def _listen_on(port: int) -> socket.socket | None:
+    import socket
+
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     try:
         listener.bind(("127.0.0.1", port))
