@@ -144,7 +144,7 @@ def main() -> None:
             "python-hcl2 parses it": lambda: _least(lambda: _cpu(lambda: hcl2.loads(text)), 2),
             "pygohcl parses it": lambda: _least(lambda: _cpu(lambda: pygohcl.loads(text))),
             "parse 1,000 lines": lambda: _least(lambda: _cpu(lambda: parse_with_diagnostics(short)), 4),
-            "parse 10,000 lines": lambda: _cpu(lambda: parse_with_diagnostics(long)),
+            "parse 10,000 lines": lambda: _least(lambda: _cpu(lambda: parse_with_diagnostics(long)), 4),
             "import, with gRPC loaded (CPU)": _import_cost,
         },
         rounds=15,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -10,20 +10,34 @@ if TYPE_CHECKING:
     from ._source import Range
 
 
-class Diagnostic(NamedTuple):
+class Diagnostic:
     """One problem, with the words and the range that Go reports for it."""
 
-    summary: str
-    detail: str
-    #: What the problem is about.
-    subject: Range
-    #: The larger construct around the subject, if it helps to see it.
-    context: Range | None = None
-    #: True if the problem is only the echo of another one in the same list, such as an unusable value that is
-    #: unusable because evaluating it failed. The renderer for people leaves it out.
-    follows: bool = False
-    #: A sentence about what to do, which Go does not print.
-    hint: str | None = None
+    __slots__ = ("context", "detail", "follows", "hint", "subject", "summary")
+
+    def __init__(
+        self,
+        summary: str,
+        detail: str,
+        subject: Range,
+        context: Range | None = None,
+        follows: bool = False,  # noqa: FBT001, FBT002 - one of many fields, given by keyword
+        hint: str | None = None,
+    ) -> None:
+        self.summary = summary
+        self.detail = detail
+        #: What the problem is about.
+        self.subject = subject
+        #: The larger construct around the subject, if it helps to see it.
+        self.context = context
+        #: True if the problem is only the echo of another one in the same list, such as an unusable value that is
+        #: unusable because evaluating it failed. The renderer for people leaves it out.
+        self.follows = follows
+        #: A sentence about what to do, which Go does not print.
+        self.hint = hint
+
+    def __repr__(self) -> str:
+        return f"<Diagnostic {self}>"
 
     def __str__(self) -> str:
         """`RANGE: SUMMARY; DETAIL`, the form of Go's `Diagnostic.Error()`."""

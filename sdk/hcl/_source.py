@@ -7,18 +7,33 @@ here, when somebody asks for them, which is when a diagnostic is rendered.
 from __future__ import annotations
 
 import itertools
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 
-class Pos(NamedTuple):
+class Pos:
     """A place in a source: line and column count from 1, the column in grapheme clusters; byte counts from 0."""
 
-    line: int
-    column: int
-    byte: int
+    __slots__ = ("byte", "column", "line")
+
+    def __init__(self, line: int, column: int, byte: int) -> None:
+        self.line = line
+        self.column = column
+        self.byte = byte
+
+    def __iter__(self) -> Iterator[int]:
+        return iter((self.line, self.column, self.byte))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Pos) and (*self,) == (*other,)
+
+    def __hash__(self) -> int:
+        return hash((*self,))
+
+    def __repr__(self) -> str:
+        return f"Pos(line={self.line}, column={self.column}, byte={self.byte})"
 
 
 class _Line:
