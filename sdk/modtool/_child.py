@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from ._errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from ..host import Reaper
 
@@ -33,23 +33,35 @@ def run_command(command: Sequence[str], environ: Mapping[str, str], reaper: Reap
     It gets a process group of its own, so that nothing of it survives: neither an exception here nor our death. On a
     terminal it is put in front, as a shell does, and Ctrl-C is its own.
     """
-    # With a terminal to read from and a pipe to write to, somebody else in the pipeline may need the terminal.
     terminal = sys.stdin.isatty()
-    own_group = not terminal or sys.stdout.isatty()
-    process = subprocess.Popen(command, env=dict(environ), process_group=0 if own_group else None)
-    if not own_group:
-        return _code(process.wait())
-    reaper.adopt_group(process.pid)
-    try:
+    if terminal and not sys.stdout.isatty():  # somebody else in the pipeline may need the terminal
+        return _code(subprocess.run(command, env=dict(environ), check=False).returncode)
+    with _registered_group(reaper) as group:
         if terminal:
-            _put_in_front(process.pid)
-            os.killpg(process.pid, signal.SIGCONT)  # it may have asked for the terminal already, and been stopped
-        return _code(process.wait())
-    finally:
-        _end(process)
-        if terminal:
-            _put_in_front(os.getpgrp())
-        reaper.release_group(process.pid)
+            _put_in_front(group)
+        try:
+            process = subprocess.Popen(command, env=dict(environ), process_group=group)
+            try:
+                return _code(process.wait())
+            finally:
+                _end(process, group)
+        finally:
+            if terminal:
+                _put_in_front(os.getpgrp())
+
+
+@contextlib.contextmanager
+def _registered_group(reaper: Reaper) -> Iterator[int]:
+    """Make a process group and register it, so that what is started in it is known before it runs.
+
+    A process that waits for the end of a pipe keeps it there; the pipe ends with us, registered or not.
+    """
+    with subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, process_group=0) as keeper:
+        reaper.adopt_group(keeper.pid)
+        try:
+            yield keeper.pid
+        finally:
+            reaper.release_group(keeper.pid)
 
 
 def _code(returned: int) -> int:
@@ -67,16 +79,11 @@ def _put_in_front(group: int) -> None:
         signal.signal(signal.SIGTTOU, before)
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """End what is left of the command's group: all of it, if it was interrupted."""
-    try:
-        os.killpg(process.pid, signal.SIGINT)
-    except ProcessLookupError:
-        return
+def _end(process: subprocess.Popen[bytes], group: int) -> None:
+    """End the command if it was interrupted, and what it has left in its group."""
+    os.killpg(group, signal.SIGINT)
     with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(_GRACE)
-    try:
-        os.killpg(process.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        return
+    with contextlib.suppress(PermissionError):  # macOS, of a group in which all have ended and are not collected yet
+        os.killpg(group, signal.SIGKILL)
     process.wait()

@@ -508,14 +508,24 @@ def test_sigkill_leaves_nothing(served: Running) -> None:
 
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_a_running_command_ends_with_the_session(dev: Start, signum: signal.Signals) -> None:
-    # A command that is a few milliseconds old may not be known to the reaper yet; this one is older.
-    running = dev(only(free_port()), "--", "sh", "-c", "sleep 1; echo up; sleep 1000; true")
+    running = dev(only(free_port()), "--", "sh", "-c", "echo up; sleep 1000; true")
     running.until("up")
     folder = running.run_folder()
     running.process.send_signal(signum)
 
     assert running.end() == {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGKILL: -9}[signum]
     assert nothing_is_left(running, folder), running.family()
+
+
+def test_a_session_killed_before_the_reaper_knows_of_the_command_leaves_nothing(dev: Start) -> None:
+    killed_in_between = (
+        "import os, signal, sys; from doze_sdk.host import Reaper; from doze_sdk.modtool.cli import main;"
+        "Reaper.adopt_group = lambda *_: os.kill(os.getpid(), signal.SIGKILL); main(sys.argv[4:])"
+    )
+    running = dev(only(free_port()), "--", "sleep", "1000", through=(sys.executable, "-c", killed_in_between))
+
+    assert running.end() == -signal.SIGKILL
+    assert eventually(lambda: running.family() == {}), running.family()
 
 
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
