@@ -45,7 +45,7 @@ class HostError(Exception):
 class Launch:
     """How a host starts a plugin, or finds a running one."""
 
-    command: Sequence[str] = ()
+    command: Sequence[str] | kernel.Runner = ()
     versions: Sequence[int] = (1,)
     auto_mtls: bool = False
     multiplex: bool = False

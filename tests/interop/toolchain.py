@@ -41,10 +41,11 @@ def _check_version(command: str) -> None:
         raise MissingGoError(f"{command} is too old, Go 1.{OLDEST} is needed; it says: {said}")
 
 
-def build(target: Path, *, race: bool = True) -> Path:
+def build(target: Path, *, race: bool = True, cgo: bool = True) -> Path:
     """Build the Go program of this folder into the folder *target*; return its path.
 
-    With the race detector where cgo and a C compiler are at hand, without it elsewhere and for measurements.
+    With the race detector where cgo and a C compiler are at hand, without it elsewhere and for measurements; without
+    *cgo* it needs no shared library.
     """
     command = go()
     program = target / "interop"
@@ -52,6 +53,7 @@ def build(target: Path, *, race: bool = True) -> Path:
     done = subprocess.run(
         [command, "build", *detector, "-o", program, "."],
         cwd=HERE,
+        env={**os.environ, **({} if cgo else {"CGO_ENABLED": "0"})},
         capture_output=True,
         text=True,
         timeout=BUILD_LIMIT,
