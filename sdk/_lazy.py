@@ -14,12 +14,16 @@ if TYPE_CHECKING:
 
 
 def exports(package: str, homes: Mapping[str, str]) -> tuple[Callable[[str], object], Callable[[], list[str]]]:
-    """Return the `__getattr__` and `__dir__` of *package*, whose public names live where *homes* tells."""
+    """Return the `__getattr__` and `__dir__` of *package*, whose public names live where *homes* tells.
+
+    A name that is its own home is a module of the package.
+    """
 
     def load(name: str) -> object:
         if name not in homes:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
-        value: object = getattr(importlib.import_module(homes[name], package), name)
+        home = importlib.import_module(homes[name], package)
+        value: object = home if homes[name] == f".{name}" else getattr(home, name)
         setattr(sys.modules[package], name, value)
         return value
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args, get_origin
 
 from ..engine import ConfigDecoder, Driver, DriverError
 from ._failure import describe_failure
@@ -109,6 +109,12 @@ def _check_spec(driver: AnyDriver, entry: object) -> None:
     if config is not None and not (isinstance(config, type) and issubclass(config, Config)):
         raise DriverError(f"driver {_named(entry)}: config: expected a subclass of Config, got {config!r}")
     if not isinstance(driver, ConfigDecoder):
+        spec = _config_by_annotation(type(driver)) if config is None else None
+        if spec is not None:
+            raise DriverError(
+                f"driver {_named(entry)}: a Driver[{spec.__name__}] without a config decodes nothing; "
+                f"add `config = {spec.__name__}` to the class"
+            )
         return
     spec_type = getattr(driver, "spec_type", None)
     if spec_type is None:
@@ -119,6 +125,15 @@ def _check_spec(driver: AnyDriver, entry: object) -> None:
         check_spec_type(spec_type)
     except SpecError as error:
         raise DriverError(f"driver {_named(entry)}: {error}") from None
+
+
+def _config_by_annotation(driver: type[object]) -> type[object] | None:
+    """Return the config class in the ``Driver[…]`` that *driver* derives from, if it is one."""
+    from ..engine import Config
+
+    bases = (base for cls in driver.__mro__ for base in cls.__dict__.get("__orig_bases__", ()))
+    arguments = (argument for base in bases if get_origin(base) is Driver for argument in get_args(base))
+    return next((a for a in arguments if isinstance(a, type) and issubclass(a, Config)), None)
 
 
 def _named(entry: object) -> str:

@@ -15,10 +15,6 @@ if TYPE_CHECKING:
 
     from ._remote import RemoteDriver
 
-# A status message is a header, and a long one is three times as long on the wire. gRPC's own limit is 16 KiB, beyond
-# which it tells neither message nor code.
-_OPTIONS = (("grpc.max_metadata_size", 1 << 20), ("grpc.absolute_max_metadata_size", 1 << 20))
-
 
 def launch(
     command: Sequence[str | os.PathLike[str]],
@@ -67,7 +63,6 @@ def launch(
         logger=logger,
         on_stdout=on_stdout,
         on_stderr=on_stderr,
-        options=_OPTIONS,
     )
     from ._remote import RemoteDriver
 

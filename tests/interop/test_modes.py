@@ -77,6 +77,13 @@ def test_an_error_keeps_its_code_and_text(connected: Host):
     assert caught.value.code == "FailedPrecondition"
 
 
+def test_an_error_may_be_as_long_as_a_traceback(connected: Host):
+    with pytest.raises(HostError, match="a line of a traceback\n" * 5000) as caught:
+        connected.fail(2, "a line of a traceback\n" * 5000)
+
+    assert caught.value.code == "Unknown"
+
+
 @pytest.mark.parametrize("writer", ["SELF", "CHILD"])
 @pytest.mark.parametrize("stream", ["STDOUT", "STDERR"])
 def test_what_the_plugin_and_its_children_print_reaches_the_host(connected: Host, stream: str, writer: str):

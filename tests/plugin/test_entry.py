@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from doze_sdk.engine import ConfigDecoder, DecodeRequest, Driver, DriverError
+from doze_sdk.engine import Config, ConfigDecoder, DecodeRequest, Driver, DriverError, attr
 from doze_sdk.plugin import RemoteError, launch, load_driver
 from tests.modules.everything.driver import EXAMPLE, Everything
 
@@ -33,6 +33,17 @@ def nothing(*_arguments: object) -> None:
     pass
 
 
+class Settings(Config):
+    """Arguments that nothing decodes."""
+
+    root: str = attr("Folder that is served.")
+
+
+class Undeclared(Driver[Settings]):
+    type = "undeclared"
+    resolve = provision = provisioned = plan = backend_socket = conn_string = nothing
+
+
 WRONG: list[tuple[object, str]] = [
     ("tests", "driver 'tests': expected \"package.module:Class\""),
     ("tests.plugin.no_such_module:Driver", "cannot be imported: ModuleNotFoundError"),
@@ -46,6 +57,11 @@ WRONG: list[tuple[object, str]] = [
     (Driver, "lacks backend_socket(), conn_string(), plan(), provision(), provisioned(), resolve()"),
     (made("Leaving", __init__=leaves), "Leaving cannot be constructed: SystemExit: no licence"),
     (made("Configured", config={"root": str}), "Configured: config: expected a subclass of Config, got {'root':"),
+    (
+        Undeclared,
+        "test_entry:Undeclared: a Driver[Settings] without a config decodes nothing; "
+        "add `config = Settings` to the class",
+    ),
     (made("ByHand", ConfigDecoder, decode_config=nothing), "ByHand decodes by hand and names no spec_type"),
     (
         made("Lossy", ConfigDecoder, decode_config=nothing, spec_type=Unordered),

@@ -164,6 +164,15 @@ class Host:
         self.client.close()
 
 
+def asked_to_boot(server: WireServer, client: tuple[socket.socket, socket.socket]) -> tuple[socket.socket, Host]:
+    """Let the client greet; return it, and the host that was asked to boot the backend."""
+    near, far = client
+    host = Host(server, far)
+    near.sendall(b"HELLO ann\n")
+    assert host.line() == "boot"
+    return near, host
+
+
 @pytest.fixture(autouse=True)
 def _no_leaks() -> Iterator[None]:
     before, threads = descriptors(), threading.active_count()
@@ -735,10 +744,7 @@ def test_bytes_that_are_no_tls_end_the_client_with_an_error(
 def test_a_boot_that_failed_is_told_to_the_client(
     telling: WireServer, client: tuple[socket.socket, socket.socket]
 ) -> None:
-    near, far = client
-    host = Host(telling, far)
-    near.sendall(b"HELLO ann\n")
-    assert host.line() == "boot"
+    near, host = asked_to_boot(telling, client)
     host.say("bootfail no such folder: /data")
     host.side.shutdown(socket.SHUT_WR)
     assert read_all(near) == b"ERR 57P03 doze: no such folder: /data\n"
@@ -763,10 +769,7 @@ def test_a_boot_that_failed_is_told_over_tls(
 def test_a_boot_that_failed_ends_the_client_of_a_driver_without_an_error_writer(
     server: WireServer, client: tuple[socket.socket, socket.socket]
 ) -> None:
-    near, far = client
-    host = Host(server, far)
-    near.sendall(b"HELLO ann\n")
-    assert host.line() == "boot"
+    near, host = asked_to_boot(server, client)
     host.say("bootfail x")
     assert read_all(near) == b""
     host.close()
@@ -775,10 +778,7 @@ def test_a_boot_that_failed_ends_the_client_of_a_driver_without_an_error_writer(
 def test_a_backend_that_does_not_answer_is_told_to_client_and_host(
     telling: WireServer, client: tuple[socket.socket, socket.socket]
 ) -> None:
-    near, far = client
-    host = Host(telling, far)
-    near.sendall(b"HELLO ann\n")
-    assert host.line() == "boot"
+    near, host = asked_to_boot(telling, client)
     host.say("backend /nowhere/at/all")
     assert read_all(near) == b"ERR 08006 doze: the backend is unreachable: /nowhere/at/all: No such file or directory\n"
     assert host.line().startswith("error the backend is unreachable: /nowhere/at/all")
@@ -789,20 +789,14 @@ def test_a_backend_that_does_not_answer_is_told_to_client_and_host(
 def test_an_answer_that_is_none_is_an_error(
     server: WireServer, client: tuple[socket.socket, socket.socket], answer: str
 ) -> None:
-    near, far = client
-    host = Host(server, far)
-    near.sendall(b"HELLO ann\n")
-    assert host.line() == "boot"
+    _near, host = asked_to_boot(server, client)
     host.say(answer)
     assert host.line().startswith("error asking the host to boot: expected 'backend <path>'")
     host.close()
 
 
 def test_an_answer_without_an_end_is_an_error(server: WireServer, client: tuple[socket.socket, socket.socket]) -> None:
-    near, far = client
-    host = Host(server, far)
-    near.sendall(b"HELLO ann\n")
-    assert host.line() == "boot"
+    _near, host = asked_to_boot(server, client)
     with contextlib.suppress(OSError):
         host.side.sendall(b"x" * 100_000)
     assert host.line().startswith("error asking the host to boot")
@@ -927,10 +921,7 @@ def test_a_client_that_leaves_in_the_tls_handshake_is_dropped(
 def test_a_client_that_resets_while_its_engine_boots_is_dropped(
     server: WireServer, client: tuple[socket.socket, socket.socket]
 ) -> None:
-    near, far = client
-    host = Host(server, far)
-    near.sendall(b"HELLO ann\n")
-    assert host.line() == "boot"
+    near, host = asked_to_boot(server, client)
     reset(near)
     assert host.line() == ""
     host.close()

@@ -23,6 +23,8 @@ and the host's side drives it::
 Importing this package loads next to nothing, and `serve` imports gRPC only after it has seen the magic cookie.
 """
 
+from ..._lazy import exports
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from . import protobuf as protobuf
@@ -65,57 +67,46 @@ if TYPE_CHECKING:
     from ._tls import TLSContexts as TLSContexts
 
 _HOME = {
-    "Accepted": "_broker",
-    "Address": "_listener",
-    "Broker": "_broker",
-    "BrokerError": "_errors",
-    "CertificateError": "_errors",
-    "ChecksumError": "_errors",
-    "CommandError": "_errors",
-    "Handshake": "_handshake",
-    "HandshakeError": "_errors",
-    "HclogHandler": "_hclog",
-    "IncompatibleVersionError": "_errors",
-    "LogLineParser": "_hclog",
-    "MissingExtraError": "_errors",
-    "PeerRefusedError": "_errors",
-    "Plugin": "_plugin",
-    "PluginError": "_errors",
-    "PluginExitedError": "_errors",
-    "ProcessRunner": "_runner",
-    "ReattachConfig": "_reattach",
-    "ReattachError": "_errors",
-    "Runner": "_runner",
-    "SecureConfig": "_secure",
-    "ServeError": "_errors",
-    "ServedPlugin": "_serve_test",
-    "StartTimeoutError": "_errors",
-    "Supervisor": "_supervisor",
-    "SupervisorError": "_errors",
-    "TRACE": "_hclog",
-    "TLSContexts": "_tls",
-    "TransportError": "_errors",
-    "UnsupportedPluginError": "_errors",
-    "add_reflection": "_reflection",
-    "launch": "_launch",
-    "parse_log_line": "_hclog",
-    "reattach": "_reattach",
-    "serve": "_serve",
-    "serve_test": "_serve_test",
+    "Accepted": "._broker",
+    "Address": "._listener",
+    "Broker": "._broker",
+    "BrokerError": "._errors",
+    "CertificateError": "._errors",
+    "ChecksumError": "._errors",
+    "CommandError": "._errors",
+    "Handshake": "._handshake",
+    "HandshakeError": "._errors",
+    "HclogHandler": "._hclog",
+    "IncompatibleVersionError": "._errors",
+    "LogLineParser": "._hclog",
+    "MissingExtraError": "._errors",
+    "PeerRefusedError": "._errors",
+    "Plugin": "._plugin",
+    "PluginError": "._errors",
+    "PluginExitedError": "._errors",
+    "ProcessRunner": "._runner",
+    "ReattachConfig": "._reattach",
+    "ReattachError": "._errors",
+    "Runner": "._runner",
+    "SecureConfig": "._secure",
+    "ServeError": "._errors",
+    "ServedPlugin": "._serve_test",
+    "StartTimeoutError": "._errors",
+    "Supervisor": "._supervisor",
+    "SupervisorError": "._errors",
+    "TRACE": "._hclog",
+    "TLSContexts": "._tls",
+    "TransportError": "._errors",
+    "UnsupportedPluginError": "._errors",
+    "add_reflection": "._reflection",
+    "launch": "._launch",
+    "parse_log_line": "._hclog",
+    "protobuf": ".protobuf",
+    "reattach": "._reattach",
+    "serve": "._serve",
+    "serve_test": "._serve_test",
 }
 
-__all__ = sorted([*_HOME, "protobuf"])  # noqa: PLE0605  (a list built from the table above, so that the two cannot differ)
+__all__ = sorted(_HOME)  # noqa: PLE0605  (a list built from the table above, so that the two cannot differ)
 
-
-def __getattr__(name: str) -> object:
-    if name == "protobuf":
-        return __import__(f"{__name__}.protobuf", fromlist=["load"])
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value: object = getattr(__import__(f"{__name__}.{_HOME[name]}", fromlist=[name]), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return __all__
+__getattr__, __dir__ = exports(__name__, _HOME)

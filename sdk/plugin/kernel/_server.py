@@ -16,15 +16,22 @@ if TYPE_CHECKING:
 
     Handler = grpc.RpcMethodHandler[object, object]
 
-SERVER_OPTIONS: Final = (
-    ("grpc.so_reuseport", 0),  # on by default in grpcio: two plugins would share one port of the range
+# The text of an error is a header, and a long one is three times as long on the wire. gRPC's own limit is 16 KiB,
+# beyond which it tells neither text nor code; Go's is 16 MiB.
+_LIMITS: Final = (
     ("grpc.max_receive_message_length", -1),
     ("grpc.max_send_message_length", -1),
+    ("grpc.max_metadata_size", 1 << 24),
+    ("grpc.absolute_max_metadata_size", 1 << 24),
+)
+
+SERVER_OPTIONS: Final = (
+    ("grpc.so_reuseport", 0),  # on by default in grpcio: two plugins would share one port of the range
+    *_LIMITS,
 )
 
 CHANNEL_OPTIONS: Final = (
-    ("grpc.max_receive_message_length", -1),
-    ("grpc.max_send_message_length", -1),
+    *_LIMITS,
     ("grpc.use_local_subchannel_pool", 1),  # a new plugin on an old address must not inherit a connection's backoff
     ("grpc.enable_http_proxy", 0),  # a proxy in the environment is not meant for the loopback interface
 )
