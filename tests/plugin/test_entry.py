@@ -36,7 +36,7 @@ def nothing(*_arguments: object) -> None:
 class Settings(Config):
     """Arguments that nothing decodes."""
 
-    root: str = attr("Folder that is served.")
+    root: str = attr(doc="Folder that is served.")
 
 
 class Undeclared(Driver[Settings]):
@@ -59,8 +59,7 @@ WRONG: list[tuple[object, str]] = [
     (made("Configured", config={"root": str}), "Configured: config: expected a subclass of Config, got {'root':"),
     (
         Undeclared,
-        "test_entry:Undeclared: a Driver[Settings] without a config decodes nothing; "
-        "add `config = Settings` to the class",
+        "Undeclared: a Driver[Settings] without a config decodes nothing; add `config = Settings` to the class",
     ),
     (made("ByHand", ConfigDecoder, decode_config=nothing), "ByHand decodes by hand and names no spec_type"),
     (
