@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import functools
 import os
 import re
 import ssl
@@ -95,6 +96,17 @@ def generate() -> Identity:
 
 
 def _sign(key: ec.EllipticCurvePrivateKey, content: bytes) -> bytes:
+    try:
+        return key.sign(content, _algorithm())
+    except (AttributeError, TypeError):  # another version may look at more than the documented properties
+        from cryptography.hazmat.primitives import hashes
+        from cryptography.hazmat.primitives.asymmetric import ec
+
+        return key.sign(content, ec.ECDSA(hashes.SHA256()))
+
+
+@functools.cache
+def _algorithm() -> ec.ECDSA:
     from cryptography.hazmat.primitives import hashes
     from cryptography.hazmat.primitives.asymmetric import ec
 
@@ -107,10 +119,7 @@ def _sign(key: ec.EllipticCurvePrivateKey, content: bytes) -> bytes:
         def __init__(self) -> None:
             pass
 
-    try:
-        return key.sign(content, Algorithm())
-    except (AttributeError, TypeError):  # another version may look at more than the documented properties
-        return key.sign(content, ec.ECDSA(hashes.SHA256()))
+    return Algorithm()
 
 
 def peer_from_field(field: str) -> bytes:
