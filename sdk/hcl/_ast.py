@@ -310,11 +310,6 @@ class RelativeTraversal(Expression):
         self.origin = origin
         self.steps = steps
 
-    @property
-    def subject(self) -> Range:
-        """That of the expression stepped into."""
-        return self.origin.subject
-
     def children(self) -> Iterator[Expression]:
         yield self.origin
 

@@ -132,14 +132,15 @@ _TEXT: Final = r"([+-]?)(?:([0-9]*)\.?([0-9]*)(?:([eEpP])([+-]?[0-9]+))?|([Ii]nf
 
 
 def number_literal(text: str) -> Number | None:
-    """The value of a numeric literal; None if the text is none, or out of range."""
+    """The value of a numeric literal; None if the text is none, or Go refuses its exponent."""
     if len(text) < 150 and text.isdigit() and text.isascii():
         return int(text)
     found = re.match(_LITERAL, text)
     if found is None:
         return None
     whole, fraction, exponent = found.groups("")
-    return _from_decimal(1, whole + fraction, _small(exponent) - len(fraction))
+    power = _power(exponent)
+    return None if power is None else _from_decimal(1, whole + fraction, power - len(fraction))
 
 
 def parse_number(text: str) -> Number | None:
@@ -155,22 +156,24 @@ def parse_number(text: str) -> Number | None:
     whole, fraction, mark, exponent = found[2], found[3], found[4], found[5]
     if not whole and not fraction:
         return None
-    power = _small(exponent or "")
+    power = _power(exponent or "")
+    if power is None:
+        return None
     if mark is not None and mark in "pP":
         digits = int_of(whole + fraction) * sign
-        if abs(power) > _MAX_EXPONENT:
-            return None
+        if digits and abs(power) > _MAX_EXPONENT:
+            return _beyond(digits, power - len(fraction))
         return _quotient(digits, 10 ** len(fraction), power, PRECISION) if digits else 0
     return _from_decimal(sign, whole + fraction, power - len(fraction))
 
 
-def _small(exponent: str) -> int:
-    """An exponent; one of more digits than any in range reads as the first that is out of it."""
-    if not exponent:
-        return 0
+def _power(exponent: str) -> int | None:
+    """An exponent; None if 64 bits do not hold it."""
     digits = exponent.lstrip("+-").lstrip("0")
-    value = int(digits or "0") if len(digits) < 10 else 10**10
-    return -value if exponent[0] == "-" else value
+    value = int(digits[:20] or "0")
+    if exponent[:1] == "-":
+        value = -value
+    return value if -(1 << 63) <= value < 1 << 63 else None
 
 
 def _from_decimal(sign: int, digits: str, exponent: int) -> Number | None:
@@ -178,10 +181,20 @@ def _from_decimal(sign: int, digits: str, exponent: int) -> Number | None:
     if not mantissa:
         return 0
     if abs(exponent) > _MAX_DECIMAL_EXPONENT + len(digits):
-        return None
+        return _beyond(mantissa, exponent)
     if exponent >= 0:
         return make(mantissa * 10**exponent, 0)
     return _quotient(mantissa, 10**-exponent, 0, PRECISION)
+
+
+def _beyond(mantissa: int, exponent: int) -> Number | None:
+    """What stands for a number that is too large or too small to be worked with here; None if Go refuses it.
+
+    Go looks at the binary exponent alone, before it applies the power of five: 32 bits.
+    """
+    if not -(1 << 31) <= mantissa.bit_length() + exponent < 1 << 31:
+        return None
+    return 0 if exponent < 0 else Infinity(-1 if mantissa < 0 else 1)
 
 
 def int_of(digits: str) -> int:

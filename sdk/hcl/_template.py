@@ -52,7 +52,12 @@ def unescape(parser: Parser, token: int) -> str:
     def resolve(found: re.Match[str]) -> str:
         digits = found["short"] or found["long"]
         if digits:
-            return _character(int(digits, 16))
+            code = int(digits, 16)
+            if code <= 0x10FFFF and not 0xD800 <= code <= 0xDFFF:
+                return chr(code)
+            detail = f"Cannot encode character U+{code:04x} in UTF-8."
+            parser.error("Invalid escape sequence", detail, (start + found.start(), start + found.end()))
+            return found[0]
         letter = found["other"]
         if letter in _SIMPLE_ESCAPES:
             return _SIMPLE_ESCAPES[letter]
@@ -69,11 +74,6 @@ def unescape(parser: Parser, token: int) -> str:
         return found[0]
 
     return _ESCAPE.sub(resolve, text)
-
-
-def _character(code: int) -> str:
-    # Go writes the replacement character for what is no Unicode scalar value.
-    return "\ufffd" if code > 0x10FFFF or 0xD800 <= code <= 0xDFFF else chr(code)
 
 
 # Parts: what stands between the delimiters, in order, directives not yet matched with their ends
