@@ -178,7 +178,9 @@ class Declaration:
 def _class_problems(cls: type[Declaration], doc: str, typed: set[str]) -> Iterator[tuple[str, str]]:
     if issubclass(cls, Block) and issubclass(cls, Config):
         yield "its bases", "a class is a Config or a Block, not both"
-    elif issubclass(cls, Block) and not doc:
+    elif not isinstance(doc, str):
+        yield "doc", f"it is a text, got {doc!r}"
+    elif issubclass(cls, Block) and not doc.strip():
         yield "doc", 'a nested block is documented by its class: class …(Block, doc="…")'
     inherited = {field.name for plan in _inherited(cls) for field in plan.fields}
     for name, value in vars(cls).items():

@@ -125,6 +125,7 @@ class Field:
     Attributes:
         name: of the attribute in Python.
         hcl: its name in the source.
+        renamed: the name in the source that the author gave it, which is no text if the class is refused.
         annotation: its type.
         source: its type as the author wrote it, if that is known.
         kind: of an argument or label; None for a nested block.
@@ -145,6 +146,7 @@ class Field:
         "kind",
         "name",
         "nullable",
+        "renamed",
         "show",
         "since",
         "source",
@@ -156,7 +158,8 @@ class Field:
         self.name = name
         self.annotation = annotation
         self.source = source
-        self.hcl = declared.hcl or name.removesuffix("_")
+        self.renamed: object = declared.hcl
+        self.hcl = declared.hcl if isinstance(declared.hcl, str) else name.removesuffix("_")
         self.default = declared.default
         self.doc = declared.doc
         self.show = declared.show

@@ -34,7 +34,8 @@ def interpret(field: Field, declared: object, block_base: type[Block]) -> list[s
     members = union_members(annotation)
     field.nullable = admits_none(annotation)
     inner = unwrapped(members[0]) if len(members) == 1 else None
-    element = unwrapped(get_args(inner)[0]) if get_origin(inner) is list else None
+    elements = get_args(inner) if get_origin(inner) is list else ()
+    element = unwrapped(elements[0]) if len(elements) == 1 else None
     if inner is block_base or element is block_base:
         pass  # a class of its own says what is in it
     elif isinstance(inner, type) and issubclass(inner, block_base):
@@ -60,6 +61,8 @@ def _default_of(field: Field, declared: object) -> list[str]:
 def field_problems(field: Field, *, top: bool) -> Iterator[str]:
     """Yield what is wrong with a field whose type is sound; *top* for one of the engine's own block."""
     yield from _name_problems(field, top=top)
+    if not isinstance(field.doc, str):
+        yield f"doc is a text, got {field.doc!r}"
     if field.is_label:
         yield from _label_problems(field, top=top)
     elif field.block is not None:
@@ -74,6 +77,8 @@ def _name_problems(field: Field, *, top: bool) -> Iterator[str]:
         yield "a field's name does not start with an underscore"
     elif field.name == "validate":
         yield "the name is taken by the hook; call the field 'validate_', which is 'validate' in HCL"
+    elif not (field.renamed is None or isinstance(field.renamed, str)):
+        yield f"hcl is its name in HCL, a text, got {field.renamed!r}"
     elif not re.fullmatch(r"[^\W\d][\w-]*", field.hcl):
         yield f"{field.hcl!r} is no name in HCL"
     if top and field.kind is not None and field.hcl in CORE_ARGUMENTS:
@@ -103,7 +108,7 @@ def _argument_problems(field: Field) -> Iterator[str]:
     kind = field.kind
     if kind is None:
         return
-    if not field.doc.strip():
+    if isinstance(field.doc, str) and not field.doc.strip():
         yield 'it has no doc; every argument is documented: attr(…, doc="…")'
     if field.default is MISSING:
         if field.nullable:

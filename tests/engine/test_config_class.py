@@ -8,6 +8,7 @@ import pickle
 import re
 import subprocess
 import sys
+import typing
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Optional
@@ -221,6 +222,11 @@ UNSUPPORTED: dict[str, Any] = {
     "tuple[str, ...]": tuple[str, ...],
     "list": list,
     "dict": dict,
+    "List": typing.List,  # noqa: UP006 - what this is about
+    "Dict": typing.Dict,  # noqa: UP006 - what this is about
+    "list[()]": list[()],  # type: ignore[misc]
+    "list[str, int]": list[str, int],  # type: ignore[type-arg]
+    "dict[str]": dict[str],  # type: ignore[type-arg]
     "Literal['a', 1]": Literal["a", 1],
     "Literal[True]": Literal[True],
     "Valkey": Valkey,
@@ -290,12 +296,28 @@ def test_an_argument_without_doc_is_refused() -> None:
     ]
 
 
-def test_a_nested_block_without_doc_is_refused() -> None:
+@pytest.mark.parametrize("doc", ["", " \n"])
+def test_a_nested_block_without_doc_is_refused(doc: str) -> None:
     def define() -> None:
-        class Bad(Block):
+        class Bad(Block, doc=doc):
             name: str = label()
 
     assert refusal(define) == ['doc: a nested block is documented by its class: class …(Block, doc="…")']
+
+
+def test_a_doc_that_is_no_text_is_refused() -> None:
+    def define() -> None:
+        class Bad(Block, doc=5):  # type: ignore[arg-type]
+            name: str = label(doc=[])  # type: ignore[arg-type]
+            a: str = attr("", doc=None)  # type: ignore[call-overload]
+            role: list[Role] = attr([], doc=b"Roles.")  # type: ignore[call-overload]
+
+    assert refusal(define) == [
+        "doc: it is a text, got 5",
+        "name: doc is a text, got []",
+        "a: doc is a text, got None",
+        "role: doc is a text, got b'Roles.'",
+    ]
 
 
 def test_two_fields_of_one_name_in_hcl_are_refused() -> None:
@@ -398,10 +420,24 @@ def test_names_that_hcl_does_not_have_are_refused() -> None:
         class Bad(Config):
             _hidden: str = attr("", doc="Something.")
             spaced: str = attr("", doc="Something.", hcl="two words")
+            nameless: str = attr("", doc="Something.", hcl="")
 
     assert refusal(define) == [
         "_hidden: a field's name does not start with an underscore",
         "spaced: 'two words' is no name in HCL",
+        "nameless: '' is no name in HCL",
+    ]
+
+
+def test_a_name_in_hcl_that_is_no_text_is_refused() -> None:
+    def define() -> None:
+        class Bad(Config, unique=("tags",)):
+            a: str = attr("", doc="Something.", hcl=5)  # type: ignore[call-overload]
+            tags: list[str] = attr([], doc="Something.", hcl=[])  # type: ignore[call-overload]
+
+    assert refusal(define) == [
+        "a: hcl is its name in HCL, a text, got 5",
+        "tags: hcl is its name in HCL, a text, got []",
     ]
 
 
