@@ -32,7 +32,8 @@ class Supervisor:
                 KVStub(plugin.channel).Get(request)
 
     Args:
-        start: Launches the plugin. It is called again for each restart.
+        start: Launches the plugin. It is called again for each restart; whatever it raises then, a first call to the
+            plugin that fails included, counts as a restart that failed.
         probe_interval: Seconds between two questions to the plugin's health service. A plugin's end is noticed at once.
         probe_timeout: Seconds in which it must answer.
         most_failures: How many probes may fail in a row before the plugin is killed and started again.
@@ -40,7 +41,8 @@ class Supervisor:
             and so on with twice the pause, until a plugin has run for `longest_pause`.
 
     Raises:
-        PluginError: The plugin cannot be started the first time, or does not answer then.
+        PluginError: The plugin cannot be started the first time, or does not answer then. Whatever else `start` raises
+            the first time is raised too.
     """
 
     def __init__(
@@ -67,7 +69,7 @@ class Supervisor:
         self._current: Plugin | None = None
         self._pause = 0.0
         self._reason = "it has not been started"
-        self._switch_to(self._started())
+        self._switch_to(self._started(start))
 
     @contextlib.contextmanager
     def use(self, *, timeout: float = 10.0) -> Iterator[Plugin]:
@@ -99,16 +101,14 @@ class Supervisor:
             drain_timeout: Seconds in which the uses of the old plugin may end by themselves.
 
         Raises:
-            PluginError: The new plugin cannot be started or does not answer. The old one goes on.
+            PluginError: The new plugin cannot be started or does not answer. The old one goes on, as it does after
+                whatever else `start` raises.
         """
         with self._swapping:
             self._check_running()
-            before, self._start = self._start, start or self._start
-            try:
-                new = self._started()
-            except PluginError:
-                self._start = before
-                raise
+            launch = start or self._start
+            new = self._started(launch)
+            self._start = launch
             old = self._switch_to(new)
         if old is not None:
             with self._condition:
@@ -138,11 +138,12 @@ class Supervisor:
         if self._stopping.is_set():
             raise SupervisorError("cannot replace the plugin: its supervisor was stopped")
 
-    def _started(self) -> Plugin:
-        plugin = self._start()
+    @staticmethod
+    def _started(start: Callable[[], Plugin]) -> Plugin:
+        plugin = start()
         try:
             plugin.ping(timeout=_FIRST_ANSWER)
-        except PluginError:
+        except BaseException:
             plugin.kill()
             raise
         return plugin
@@ -201,9 +202,13 @@ class Supervisor:
                 if self._current is not None:
                     return  # somebody has swapped in another one
                 try:
-                    self._switch_to(self._started())
-                except PluginError as error:
-                    self._reason = str(error)
-                    _LOGGER.warning("a plugin cannot be restarted, trying again in %g s: %s", self._pause, error)
+                    self._switch_to(self._started(self._start))
+                except Exception as error:  # noqa: BLE001  (`start` is the caller's: whatever it raises may pass)
+                    self._reason = _told(error)
+                    _LOGGER.warning("a plugin cannot be restarted, trying again in %g s: %s", self._pause, self._reason)
                 else:
                     return
+
+
+def _told(error: Exception) -> str:
+    return str(error) if isinstance(error, PluginError) else f"starting it raised {type(error).__name__}: {error}"

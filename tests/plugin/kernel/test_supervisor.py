@@ -26,13 +26,14 @@ class Launcher:
         self.launched: list[kernel.Plugin] = []
         self.times: list[float] = []
         self.failures = 0
+        self.error: Exception = kernel.CommandError("the disk is not mounted")
         self.versions = "1"
 
     def __call__(self) -> kernel.Plugin:
         self.times.append(time.monotonic())
         if self.failures:
             self.failures -= 1
-            raise kernel.CommandError("the disk is not mounted")
+            raise self.error
         command = [*ECHO, "--versions", self.versions]
         self.launched.append(kernel.launch(command, echo_plugin.HANDSHAKE, versions={1, 2}))
         return self.launched[-1]
@@ -100,6 +101,22 @@ def test_whoever_wants_a_plugin_that_is_down_is_told_why(supervisor: kernel.Supe
         pass
 
 
+@pytest.mark.parametrize("error", [ConnectionError("the database is away"), grpc.RpcError("the database is away")])
+def test_a_restart_goes_on_whatever_the_start_function_raises(
+    supervisor: kernel.Supervisor, launcher: Launcher, error: Exception
+) -> None:
+    launcher.failures, launcher.error = 1000, error
+    first = pid_of(supervisor)
+    os.kill(first, signal.SIGKILL)
+    until(lambda: len(launcher.times) > 2, "the attempts")
+    told = f"starting it raised {type(error).__name__}: the database is away"
+    with pytest.raises(kernel.SupervisorError, match=told), supervisor.use(timeout=0.05):
+        pass
+    launcher.failures = 0
+
+    assert pid_of(supervisor) != first
+
+
 def test_a_plugin_that_cannot_be_started_at_first_is_the_callers_business(launcher: Launcher) -> None:
     launcher.failures = 1
     with pytest.raises(kernel.CommandError, match="the disk is not mounted"):
@@ -161,6 +178,17 @@ def test_a_swap_to_a_plugin_that_does_not_start_changes_nothing(
         supervisor.swap()
 
     assert pid_of(supervisor) == before
+
+
+def test_a_swap_that_raises_leaves_the_restarts_as_they_were(supervisor: kernel.Supervisor, launcher: Launcher) -> None:
+    broken = Launcher()
+    broken.failures, broken.error = 1000, OSError("no such file")
+    with pytest.raises(OSError, match="no such file"):
+        supervisor.swap(broken)
+    os.kill(pid_of(supervisor), signal.SIGKILL)
+    until(lambda: len(launcher.launched) == 2, "the restart")
+
+    assert len(broken.times) == 1
 
 
 def test_a_swap_may_bring_another_command_that_restarts_use_too(supervisor: kernel.Supervisor) -> None:
