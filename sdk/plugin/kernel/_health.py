@@ -29,7 +29,7 @@ class Health:
             "grpc.health.v1.Health",
             {
                 "Check": grpc.unary_unary_rpc_method_handler(
-                    self._check,
+                    _Check(self),
                     request_deserializer=_codec.decode_health_request,
                     response_serializer=_codec.encode_health_response,
                 ),
@@ -61,15 +61,23 @@ class Health:
         self._status = _codec.NOT_SERVING
         self._wake()
 
-    def _check(self, service: str, context: grpc.ServicerContext) -> int:
-        status = self.status(service)
-        if status == _codec.SERVICE_UNKNOWN:
-            context.abort(grpc.StatusCode.NOT_FOUND, f"unknown service {service!r}; this plugin's is {SERVICE!r}")
-        return status
-
     def _wake(self) -> None:
         with self._condition:
             self._condition.notify_all()
+
+
+class _Check:
+    experimental_thread_pool = STREAM_THREADS  # a plugin whose workers are all busy is healthy
+    experimental_non_blocking = False
+
+    def __init__(self, health: Health) -> None:
+        self._health = health
+
+    def __call__(self, service: str, context: grpc.ServicerContext) -> int:
+        status = self._health.status(service)
+        if status == _codec.SERVICE_UNKNOWN:
+            context.abort(grpc.StatusCode.NOT_FOUND, f"unknown service {service!r}; this plugin's is {SERVICE!r}")
+        return status
 
 
 class _Watch:

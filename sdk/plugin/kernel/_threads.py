@@ -87,9 +87,10 @@ class _Worker:
 
 
 class StreamThreads(ThreadPoolExecutor):
-    """A thread of its own for each call of a handler that streams until its client leaves.
+    """A thread of its own for each call of a handler of go-plugin's own services.
 
-    In a synchronous gRPC server such a handler would occupy a worker for good, and go-plugin's hosts open two at once.
+    In a synchronous gRPC server a handler that streams until its client leaves would occupy a worker for good, and
+    go-plugin's hosts open two at once; one that answers at once would wait until the author's own calls leave a worker.
     gRPC honours the attribute ``experimental_thread_pool`` of a handler only if it is a `ThreadPoolExecutor`.
     """
 

@@ -149,6 +149,21 @@ def test_a_handler_that_hangs_does_not_keep_the_plugin_alive(start: Launch) -> N
     assert call.plugin.exit_code == 0
 
 
+def test_a_plugin_whose_workers_are_all_busy_is_healthy_and_ends_when_it_is_asked_to(
+    start: Launch, tmp_path: Path
+) -> None:
+    call = start("--workers", "2")
+    method = call.plugin.channel.unary_unary(f"/{echo_plugin.SERVICE}/Run")
+    begun = [tmp_path / "first", tmp_path / "second"]
+    calls = [method.future(f"import time; open({str(path)!r}, 'w').close(); time.sleep(60)".encode()) for path in begun]
+    until(lambda: all(path.exists() for path in begun), "the calls")
+    call.plugin.ping()
+    call.plugin.kill()
+
+    assert call.plugin.exit_code == 0
+    assert all(one.done() for one in calls)
+
+
 def test_code_after_serve_runs_when_the_host_ends_the_plugin(start: Launch, tmp_path: Path) -> None:
     call = start("--after", f"open({str(tmp_path / 'ended')!r}, 'w').close()")
     call.plugin.kill()
