@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 from collections.abc import Sequence
 
 from . import _announcement, _environment, _live
 from ._announcement import Expectation
 from ._child import Child
 from ._errors import PluginError
-from ._listener import Address, SocketFolder
+from ._listener import SocketFolder
 from ._runner import ProcessRunner
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable, Collection, Mapping
     from ssl import SSLContext
 
@@ -113,7 +113,6 @@ def launch(
 
     def release() -> None:
         connection.close()
-        _remove_socket(announcement.address)
         folder.close()
 
     plugin = Plugin(
@@ -195,10 +194,3 @@ def _contexts(
     from . import _tls
 
     return _tls.contexts(identity, _tls.peer_from_field(announcement.certificate))
-
-
-def _remove_socket(address: Address) -> None:
-    """Remove what a plugin has left that ended by SIGKILL; it may not know the folder that it was given."""
-    if address.network == "unix":
-        with contextlib.suppress(OSError):
-            os.unlink(address.address)  # noqa: PTH108  (pathlib would be loaded for this alone)

@@ -12,8 +12,11 @@ import pytest
 
 from doze_sdk.plugin import kernel
 from doze_sdk.plugin.kernel._listener import private_folder, remove_hosts_folder
+from tests.plugin.kernel import echo_plugin
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tests.plugin.kernel.conftest import Launch
 
 MODES = [{"auto_mtls": True}, {"multiplex": True}]
@@ -42,6 +45,22 @@ def test_what_a_killed_plugin_was_about_to_use_goes_with_the_hosts_folder(start:
     plugin.kill()
 
     assert not hosts_folder(plugin).exists()
+
+
+def test_what_a_plugin_names_as_its_socket_stays_unless_it_is_in_the_hosts_folder(
+    script: Callable[[str], list[str]], tmp_path: Path, short_dir: Path
+) -> None:
+    document, foreign = tmp_path / "document", short_dir / "s"
+    document.touch()
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(foreign))
+        for path in (document, foreign):
+            line = f"1|1|unix|{path}|grpc|"
+            command = script(f"import time\nprint({line!r}, flush=True)\ntime.sleep(60)")
+            kernel.launch(command, echo_plugin.HANDSHAKE, versions={1}).kill()
+
+    assert (document.exists(), foreign.exists()) == (True, True)
+    foreign.unlink()
 
 
 def test_the_folder_of_a_dead_host_goes_with_its_sockets_and_what_its_relay_had_there(short_dir: Path) -> None:
