@@ -175,7 +175,7 @@ class Declaration:
         """
 
 
-def _class_problems(cls: type[Declaration], doc: str, typed: set[str]) -> Iterator[tuple[str, str]]:
+def _class_problems(cls: type[Declaration], doc: object, typed: set[str]) -> Iterator[tuple[str, str]]:
     if issubclass(cls, Block) and issubclass(cls, Config):
         yield "its bases", "a class is a Config or a Block, not both"
     elif not isinstance(doc, str):

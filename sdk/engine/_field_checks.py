@@ -61,8 +61,7 @@ def _default_of(field: Field, declared: object) -> list[str]:
 def field_problems(field: Field, *, top: bool) -> Iterator[str]:
     """Yield what is wrong with a field whose type is sound; *top* for one of the engine's own block."""
     yield from _name_problems(field, top=top)
-    if not isinstance(field.doc, str):
-        yield f"doc is a text, got {field.doc!r}"
+    yield from _doc_problems(field.doc, required=not field.is_label and field.block is None)
     if field.is_label:
         yield from _label_problems(field, top=top)
     elif field.block is not None:
@@ -84,6 +83,13 @@ def _name_problems(field: Field, *, top: bool) -> Iterator[str]:
     if top and field.kind is not None and field.hcl in CORE_ARGUMENTS:
         known = ", ".join(sorted(CORE_ARGUMENTS))
         yield f"the argument {field.hcl!r} belongs to doze, as do all of {known} in an engine's block"
+
+
+def _doc_problems(doc: object, *, required: bool) -> Iterator[str]:
+    if not isinstance(doc, str):
+        yield f"doc is a text, got {doc!r}"
+    elif required and not doc.strip():
+        yield 'it has no doc; every argument is documented: attr(…, doc="…")'
 
 
 def _label_problems(field: Field, *, top: bool) -> Iterator[str]:
@@ -108,8 +114,6 @@ def _argument_problems(field: Field) -> Iterator[str]:
     kind = field.kind
     if kind is None:
         return
-    if isinstance(field.doc, str) and not field.doc.strip():
-        yield 'it has no doc; every argument is documented: attr(…, doc="…")'
     if field.default is MISSING:
         if field.nullable:
             plain = field.spelled.replace(" | None", "")

@@ -323,10 +323,10 @@ def _compound(annotation: object) -> Kind | None:
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin is Literal:
         return _enumeration(arguments)
-    if origin is list and arguments:
+    if origin is list and len(arguments) == 1:
         element = kind_of(arguments[0])
         return element and ListOf(element)
-    if origin is dict and arguments[:1] == (str,):
+    if origin is dict and len(arguments) == 2 and arguments[0] is str:
         element = kind_of(arguments[1])
         return element and MapOf(element)
     return _KINDS.get(annotation)
