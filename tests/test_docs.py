@@ -13,7 +13,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,14 +55,13 @@ def pattern(expected: str) -> str:
     return "".join(lines).replace(r"\.\.\.", ".*?")
 
 
-def run(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
+def run(command: list[str], folder: Path, variables: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
     scripts = sysconfig.get_path("scripts")
     env = {**os.environ, "PATH": f"{scripts}:{os.environ['PATH']}", "DOZE_HOME": str(folder / "home"), "COLUMNS": "120"}
-    env["PYTHONPATH"] = str(folder / "src")
     return subprocess.run(
         command,
         cwd=folder,
-        env=env,
+        env={**env, **variables},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -74,6 +73,7 @@ def run(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.parametrize("page", PAGES, ids=[page.name for page in PAGES])
 def test_every_code_block_of_the_page_does_what_the_page_says(page: Path, short_dir: Path) -> None:
+    variables = {"PYTHONPATH": str(short_dir / "src")} if "`PYTHONPATH=src`" in page.read_text() else {}
     for example in examples(page):
         where = f"{page.name}:{example.line}"
         if example.title:
@@ -81,12 +81,12 @@ def test_every_code_block_of_the_page_does_what_the_page_says(page: Path, short_
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_text(example.text)
         elif example.language == "python":
-            done = run([sys.executable, "-W", "error", "-c", example.text], short_dir)
+            done = run([sys.executable, "-W", "error", "-c", example.text], short_dir, variables)
 
             assert done.returncode == 0, f"{where}: {done.stdout}"
         elif example.language == "console":
             for command, expected in commands(example.text):
-                done = run(["bash", "-c", command], short_dir)
+                done = run(["bash", "-c", command], short_dir, variables)
 
                 assert re.fullmatch(pattern(expected), done.stdout), f"{where}: $ {command}\n{done.stdout}"
         else:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
+import shlex
 import tempfile
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -27,7 +27,7 @@ from ..engine import (
 )
 from ..hcl import CORE_ARGUMENTS, Context, HCLError, evaluate, find_block, parse, to_json
 from ..plugin import START_BUDGET, RemoteDriver, launch
-from ..plugin.kernel import PluginError, StartTimeoutError
+from ..plugin.kernel import IncompatibleVersionError, PluginError, PluginExitedError, StartTimeoutError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -95,7 +95,7 @@ def violations(
             with module.launch() as driver:
                 found += _of(driver, module, name)
         except PluginError as error:
-            found.append(start_error(error))
+            found.append(start_error(error, command))
         except EngineError as error:  # it speaks go-plugin, and answers not even what its type is
             found.append(str(error))
     if module.printed:
@@ -104,8 +104,12 @@ def violations(
     return found
 
 
-def start_error(error: PluginError) -> str:
-    """Say why a module did not start, in words for its author."""
+def start_error(error: PluginError, command: Sequence[str | os.PathLike[str]]) -> str:
+    """Say why the module that *command* runs did not start, in words for its author."""
+    if isinstance(error, IncompatibleVersionError):
+        return f"{error} (the host is this doze-sdk: upgrade it, or the one that the module was built with)"
+    if isinstance(error, PluginExitedError):
+        return f"{error}\n{_advice(error, shlex.join(os.fspath(part) for part in command))}"
     if not isinstance(error, StartTimeoutError):
         return str(error)
     words = "\n".join(f"  {line}" for line in error.stderr)
@@ -113,6 +117,12 @@ def start_error(error: PluginError) -> str:
         f"the module did not announce itself within {START_BUDGET:g} s, and doze's daemon must be up with all of its "
         "modules in 10; see what its start waits for, and do that in resolve() or provision() instead"
     ) + (f"\nits last lines on stderr:\n{words}" if words else "")
+
+
+def _advice(error: PluginError, command: str) -> str:
+    if any("No module named" in line for line in error.stderr):
+        return f"it was started as {command}; see `entry` in [tool.doze], and what is installed in this environment"
+    return f"run {command} by hand to see more"
 
 
 def load_error(driver: RemoteDriver) -> str:
@@ -130,7 +140,7 @@ def _of(driver: RemoteDriver, module: _Module, name: str) -> list[str]:
     found = [*_type_violations(driver.type, name), *_capability_violations(driver)]
     try:
         description = driver.describe()
-    except (EngineError, subprocess.TimeoutExpired) as error:
+    except EngineError as error:
         return [*found, f"describe: {error}"]
     found += _description_violations(description, driver)
     if description.example:

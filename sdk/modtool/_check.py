@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 
 import click
 
 from ._errors import ModtoolError
-from ._module import find_module
+from ._module import find_module, plugin_command
 
 _EXAMPLES = """\b
 Examples:
@@ -34,7 +33,7 @@ def command(folder: Path, plugin: str | None) -> None:
         module = find_module(folder)
         found = violations(module.command, cwd=folder, env=module.environment, name=module.name)
     else:
-        found = violations(shlex.split(plugin), cwd=folder)
+        found = violations(plugin_command(plugin), cwd=folder)
     if found:
         noun = "violation" if len(found) == 1 else "violations"
         raise ModtoolError("\n".join([*found, f"{len(found)} {noun}"]))

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NoReturn
 import click
 
 from ._errors import ConfigError, ModtoolError, UsageError, is_expected, text_of
-from ._module import Module, find_module
+from ._module import Module, find_module, plugin_command
 from ._session import Session
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def command(after: tuple[str, ...], config: Path | None, watch: bool, home: Path
         from ._child import check_command
 
         check_command(after)
-    module = None if plugin else find_module(Path())
+    module = find_module(Path()) if plugin is None else None
     terminal = _Terminal(err=bool(after))
     session = Session(
         config=config or (_as_seen_from_here(module.example) if module else Path("doze.hcl")),
@@ -147,10 +147,8 @@ def _as_seen_from_here(path: Path) -> Path:
 
 
 def _command(plugin: str | None, module: Module | None) -> list[str]:
-    if plugin:
-        import shlex
-
-        return shlex.split(plugin)
+    if plugin is not None:
+        return plugin_command(plugin)
     return module.command if module else []
 
 

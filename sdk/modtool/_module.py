@@ -67,6 +67,24 @@ class Module(NamedTuple):
                     yield file
 
 
+def plugin_command(text: str) -> list[str]:
+    """Return the program and the arguments that ``--plugin`` names.
+
+    Raises:
+        UsageError: it names none, or its quotes do not match.
+
+    """
+    import shlex
+
+    try:
+        words = shlex.split(text)
+    except ValueError as error:
+        raise UsageError(f"--plugin {text!r}: {error}; quote it as for a shell") from None
+    if not words:
+        raise UsageError("--plugin names no program; give it as for a shell, such as 'python -m httpd'")
+    return words
+
+
 def find_module(folder: Path) -> Module:
     """Return the module project that *folder* belongs to.
 
@@ -93,8 +111,13 @@ def _table(file: Path) -> Mapping[str, object] | None:
         data = tomllib.loads(file.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"{file}: {error}") from None
-    table = data.get("tool", {}).get("doze")
-    return table if isinstance(table, dict) else None
+    except OSError as error:
+        raise UsageError(f"reading {file}: {error.strerror}") from None
+    tool = data.get("tool")
+    table = tool.get("doze") if isinstance(tool, dict) else None
+    if table is not None and not isinstance(table, dict):
+        raise UsageError(f"{file}: tool.doze: expected a table, got {table!r}")
+    return table
 
 
 def _problems(table: Mapping[str, object]) -> Iterator[str]:

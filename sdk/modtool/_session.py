@@ -207,7 +207,7 @@ class Session:
         except plugin.kernel.PluginError as error:
             from ..enginetest import start_error
 
-            raise ModtoolError(start_error(error)) from None
+            raise ModtoolError(start_error(error, self._command)) from None
 
     def _prepare(self) -> None:
         """Do what has to be done before the plugin is asked, while it starts."""

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import TYPE_CHECKING
 
@@ -28,6 +29,8 @@ _EXTRA = frozenset({"click", "rich", "cookiecutter"})
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code; *arguments* are those of the process unless given."""
+    # gRPC tells of connections that end as they should, amid what a person reads; it looks at this once, when it loads.
+    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
     try:
         return _run(sys.argv[1:] if arguments is None else arguments)
     except ModuleNotFoundError as error:

@@ -64,6 +64,8 @@ if TYPE_CHECKING:
 
 M = TypeVar("M", bound="Message")
 
+_DESCRIBE_BUDGET = 10  # seconds
+
 
 class RemoteError(EngineError):
     """The plugin answered a call with an error. The text is the plugin's own.
@@ -157,15 +159,21 @@ class RemoteDriver(
             EngineError: it failed, or printed something that is no description.
 
         """
-        run = subprocess.run(
-            [*self._command, "__describe"],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=10,
-            check=False,
-            env=cast("dict[str, str]", self._process["env"]),
-            cwd=cast("str | None", self._process["cwd"]),
-        )
+        try:
+            run = subprocess.run(
+                [*self._command, "__describe"],
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                timeout=_DESCRIBE_BUDGET,
+                check=False,
+                env=cast("dict[str, str]", self._process["env"]),
+                cwd=cast("str | None", self._process["cwd"]),
+            )
+        except subprocess.TimeoutExpired:
+            raise EngineError(
+                f"{self._command[0]} __describe has printed nothing within {_DESCRIBE_BUDGET} s; see what importing "
+                "the driver waits for, and do that in resolve() or provision() instead"
+            ) from None
         said = run.stderr.decode(errors="replace").strip()
         if run.returncode:
             raise EngineError(f"{self._command[0]} __describe exited with code {run.returncode}: {said}")

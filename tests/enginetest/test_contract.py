@@ -108,8 +108,16 @@ def test_a_module_with_many_flaws_hears_of_all_of_them() -> None:
     ("module", "words"),
     [
         ("prints_before_serving", ["'loading config'", "nothing may print to stdout"]),
-        ("dies_at_start", ["exited before we could connect", "its exit code is 1", "the licence server is down"]),
-        ("speaks_version_2", ["Plugin version: 2, Client versions: [1]"]),
+        (
+            "dies_at_start",
+            [
+                "exited before we could connect",
+                "its exit code is 1",
+                "the licence server is down",
+                "by hand to see more",
+            ],
+        ),
+        ("speaks_version_2", ["Plugin version: 2, Client versions: [1]", "the host is this doze-sdk"]),
         ("cannot_import", ["cannot be imported", "nothing_of_that_name", "cannot_import/driver.py:3"]),
         ("lacks_methods", ["lacks", "plan()", "provision()"]),
         ("no_such_module", ["No module named tests.modules.no_such_module"]),

@@ -83,13 +83,56 @@ def test_a_folder_without_a_project_is_a_usage_error(modtool: Start) -> None:
     assert "belongs to no module: no pyproject.toml with a [tool.doze] table here or above" in running.err
 
 
-def test_a_project_file_that_is_no_toml_is_a_usage_error(modtool: Start, short_dir: Path) -> None:
-    (short_dir / "pyproject.toml").write_text("[tool")
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[tool", "pyproject.toml: "),
+        ("tool = 3", "belongs to no module"),
+        ("tool.doze = 3", "pyproject.toml: tool.doze: expected a table, got 3"),
+    ],
+)
+def test_a_project_file_without_the_table_is_a_usage_error(
+    modtool: Start, short_dir: Path, text: str, words: str
+) -> None:
+    (short_dir / "pyproject.toml").write_text(text)
     running = modtool("check")
 
     assert running.end() == 2
-    assert "pyproject.toml: " in running.err
+    assert words in running.err
     assert "Traceback" not in running.err
+
+
+@pytest.mark.parametrize("verb", ["check", "dev"])
+@pytest.mark.parametrize(
+    ("command", "words"), [("python 'x", "No closing quotation"), ("", "--plugin names no program")]
+)
+def test_a_command_that_cannot_be_read_is_a_usage_error(
+    verb: str, command: str, words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main([verb, "--plugin", command]) == 2
+    assert words in capsys.readouterr().err
+
+
+def test_an_entry_in_another_package_is_said_to_be_wrong_in_the_table(modtool: Start, project: Path) -> None:
+    edit(project / "pyproject.toml", 'entry = "hello_plugin.', 'entry = "helo_plugin.')
+    running = modtool("check", cwd=project)
+
+    assert running.end() == 1
+    assert "No module named helo_plugin" in running.err
+    assert "see `entry` in [tool.doze]" in running.err
+
+
+def test_a_module_whose_description_takes_too_long_is_told_where_to_wait_instead(
+    modtool: Start, project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    driver = project / "src" / "hello_plugin" / "driver.py"
+    driver.write_text("import sys, time\ntime.sleep('__describe' in sys.argv and 100)\n" + driver.read_text())
+    monkeypatch.setattr("doze_sdk.plugin._remote._DESCRIBE_BUDGET", 1)
+
+    assert cli.main(["check", str(project)]) == 1
+    assert "__describe has printed nothing within 1 s; see what importing the driver waits for" in (
+        capsys.readouterr().err
+    )
 
 
 def test_a_command_that_does_not_exist_is_an_error_with_a_sentence(modtool: Start) -> None:
