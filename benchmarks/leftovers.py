@@ -12,8 +12,8 @@ from .measure import Bar
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-BUFFERS = 8 << 20
-"""Bytes."""
+BUFFERS = 4 << 20
+"""Bytes: one large message of the load more than ever before may be in some buffer at every look."""
 PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
