@@ -63,7 +63,7 @@ def launch(
         multiplex: Carry brokered connections inside the first one.
         tls: Static TLS, for a plugin that has one of its own: the client's context, or both roles' for brokered
             connections too. Not together with `auto_mtls`.
-        secure: Checksum that the plugin's files must have.
+        secure: Checksum that the plugin's files must have. They are then run by their full paths.
         ports: First and last port that a plugin on TCP may take.
         socket_group: Name or number of a group that may connect to the plugin's sockets, for a plugin that runs as
             another user.
@@ -83,21 +83,19 @@ def launch(
     if auto_mtls and tls is not None:
         raise PluginError("cannot launch a plugin with both auto_mtls and tls: choose one")
     runner = _runner(command, cwd=cwd, own_group=kill_group)
+    variables = {**(_environment.inherited() if inherit_env else {}), **(env or {})}
     if secure is not None:
-        secure.check(command)
+        checked = secure.check(command, environment=variables, cwd=cwd)
+        runner = _runner(checked, cwd=cwd, own_group=kill_group)
     identity = _identity() if auto_mtls else None
     expected = Expectation(frozenset(versions), auto_mtls=auto_mtls, multiplex=multiplex)
     with contextlib.ExitStack() as undo:
         folder = SocketFolder(group=socket_group)
         undo.callback(folder.close)
-        environment = {
-            **(_environment.inherited() if inherit_env else {}),
-            **(env or {}),
-            **_variables(handshake, expected, ports, folder.path, socket_group, identity),
-        }
+        variables |= _variables(handshake, expected, ports, folder.path, socket_group, identity)
         logger = logger or logging.getLogger(f"doze_sdk.plugin.{runner.name}")
         child = Child(runner, logger=logger, on_log_line=on_log_line)
-        child.start(environment, folder.path)
+        child.start(variables, folder.path)
         undo.callback(_abandon, child)
         # They load gRPC, which takes as long as a plugin takes to start.
         from ._connection import Connection

@@ -12,6 +12,7 @@ from ._errors import ChecksumError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import Final
 
     from ._runner import Runner
@@ -56,26 +57,47 @@ class SecureConfig:
         """The digest in hexadecimal."""
         return self._checksum.hex()
 
-    def check(self, command: Sequence[str | os.PathLike[str]] | Runner) -> None:
-        """Raise `ChecksumError` unless the files of `command` have the checksum."""
+    def check(
+        self,
+        command: Sequence[str | os.PathLike[str]] | Runner,
+        *,
+        environment: Mapping[str, str] | None = None,
+        cwd: str | os.PathLike[str] | None = None,
+    ) -> list[str]:
+        """Raise `ChecksumError` unless the files of `command` have the checksum.
+
+        Args:
+            command: The program and its arguments.
+            environment: Variables that the program is going to have; their ``PATH`` says where it is. Default: this
+                process's.
+            cwd: Its working folder, from which relative names count; default: this process's.
+
+        Returns:
+            The command with the full paths of the files that were checked. Run this one: whoever looks for the files
+            again may find others.
+        """
         if not isinstance(command, Sequence):
             raise ChecksumError("cannot check the plugin's files: a runner starts it, and knows alone where they are")
-        files = _files(command)
+        files = _files(command, environment, cwd)
         found = _digest(files, self._algorithm)
         if not hmac.compare_digest(found, self._checksum):
             raise ChecksumError(
                 f"checksums did not match: {' and '.join(map(repr, files))} must have the {self._algorithm} checksum "
                 f"{self._checksum.hex()}, got {found.hex()}; the plugin was not started; fetch it again"
             )
+        return [*files, *(os.fspath(part) for part in command[len(files) :])]
 
 
-def _files(command: Sequence[str | os.PathLike[str]]) -> list[str]:
-    program = os.fspath(command[0])
-    path = shutil.which(program)
-    if path is None:
-        raise ChecksumError(f"cannot check the plugin's files: there is no program {program!r}")
-    argument = os.fspath(command[1]) if len(command) > 1 else ""
-    if os.path.isfile(argument):  # noqa: PTH113  (a plain string is hashed and shown)
+def _files(
+    command: Sequence[str | os.PathLike[str]],
+    environment: Mapping[str, str] | None = None,
+    cwd: str | os.PathLike[str] | None = None,
+) -> list[str]:
+    """The full paths of the program and, if the first argument names a file, of that."""
+    folder = os.path.join(os.getcwd(), cwd or "")  # noqa: PTH109, PTH118  (plain strings are hashed, shown and run)
+    path = _program(os.fspath(command[0]), environment, folder)
+    argument = os.path.join(folder, command[1]) if len(command) > 1 else ""  # noqa: PTH118
+    if os.path.isfile(argument):  # noqa: PTH113
         return [path, argument]
     if os.path.basename(path).startswith(_INTERPRETERS):  # noqa: PTH119
         raise ChecksumError(
@@ -83,6 +105,15 @@ def _files(command: Sequence[str | os.PathLike[str]]) -> list[str]:
             "plugin as one file (a zipapp or PEX) and name it right after the interpreter"
         )
     return [path]
+
+
+def _program(name: str, environment: Mapping[str, str] | None, cwd: str) -> str:
+    """Find a program as `subprocess` does: on the PATH that it is going to have, from its working folder."""
+    for folder in [""] if os.path.dirname(name) else os.get_exec_path(environment):  # noqa: PTH120
+        path = shutil.which(os.path.join(cwd, folder, name))  # noqa: PTH118
+        if path is not None:
+            return path
+    raise ChecksumError(f"cannot check the plugin's files: there is no program {name!r}")
 
 
 def _digest(files: list[str], algorithm: str) -> bytes:

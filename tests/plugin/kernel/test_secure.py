@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -41,6 +43,51 @@ def test_a_changed_file_is_not_run(tmp_path: Path) -> None:
         kernel.launch(command, echo_plugin.HANDSHAKE, versions={1}, secure=secure)
 
     assert not (tmp_path / "was run").exists()
+
+
+@pytest.fixture
+def namesakes(tmp_path: Path) -> Iterator[list[Path]]:
+    """Two folders, each with a program and script ``tool`` that leaves a trace when it runs."""
+    folders = [tmp_path / "checked", tmp_path / "other"]
+    for folder in folders:
+        folder.mkdir()
+        (folder / "tool").write_text(f"#!/bin/sh\necho ran {folder.name} as $0 >&2\n")
+        (folder / "tool").chmod(0o755)
+    yield folders
+
+
+def test_the_program_on_the_plugins_path_is_checked_and_not_its_namesake_on_the_hosts(
+    namesakes: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checked, other = namesakes
+    monkeypatch.setenv("PATH", f"{checked}:{os.environ['PATH']}")
+    secure = kernel.SecureConfig.of(["tool"])
+    with pytest.raises(kernel.ChecksumError, match=f"'{other}/tool' must have"):
+        kernel.launch(["tool"], echo_plugin.HANDSHAKE, versions={1}, secure=secure, env={"PATH": str(other)})
+
+
+@pytest.mark.parametrize("command", [["/bin/sh", "tool"], ["./tool"]], ids=["script", "program"])
+def test_the_file_in_the_plugins_working_folder_is_checked_and_not_its_namesake_in_the_hosts(
+    namesakes: list[Path], monkeypatch: pytest.MonkeyPatch, command: list[str]
+) -> None:
+    monkeypatch.chdir(namesakes[0])
+    secure = kernel.SecureConfig.of(command)
+    with pytest.raises(kernel.ChecksumError, match=r"/\.\./other/(\./)?tool' must have"):
+        kernel.launch(command, echo_plugin.HANDSHAKE, versions={1}, secure=secure, cwd="../other")
+
+
+@pytest.mark.parametrize("command", [["tool"], ["/bin/sh", "tool"], ["./tool"]], ids=["path", "script", "program"])
+def test_what_was_checked_is_what_runs(
+    namesakes: list[Path], monkeypatch: pytest.MonkeyPatch, command: list[str]
+) -> None:
+    checked, other = namesakes
+    monkeypatch.chdir(other.parent)
+    path = {"PATH": f"relative/to/nothing:.:{other}:/bin"}
+    secure = kernel.SecureConfig.of([*command[:-1], str(checked / "tool")])
+    with pytest.raises(kernel.PluginExitedError) as caught:
+        kernel.launch(command, echo_plugin.HANDSHAKE, versions={1}, secure=secure, cwd="checked", env=path)
+
+    assert caught.value.stderr[0].startswith(f"ran checked as {checked}/")
 
 
 def test_a_single_file_needs_its_own_checksum_alone(tmp_path: Path) -> None:
