@@ -131,6 +131,7 @@ class Declaration:
         own = tuple(own_annotations(cls))
         problems = [f"{name}: {problem}" for name, problem in _class_problems(cls, doc, {name for name, _, _ in own})]
         fields = _fields(cls, own, problems)
+        problems += [f"validate: {problem}" for problem in _hook_problems(cls)]
         rules, unsound = unique_rules(unique, fields)
         if problems or unsound:
             raise ConfigClassError(
@@ -188,6 +189,32 @@ def _class_problems(cls: type[Declaration], doc: object, typed: set[str]) -> Ite
             yield name, f"it has no type; write it as a field, such as {name}: str = attr(…)"
         elif name not in typed and name in inherited:
             yield name, "it redefines a field of a base class; write it as a field again, with its type"
+
+
+def _hook_problems(cls: type[Declaration]) -> Iterator[str]:
+    """Yield why the hook, defined here or in a mixin, could not be called, or would be called in vain."""
+    hook: object = cls.validate
+    if hook is Declaration.validate or isinstance(hook, Declared):  # a field without its type is refused as such
+        return
+    import inspect  # loaded with dataclasses
+
+    if not callable(hook):
+        yield f"it is the hook, 'def validate(self, v: Validation) -> None', got {hook!r}"
+        return
+    defined = inspect.getattr_static(cls, "validate")
+    is_method = hasattr(defined, "__get__") and not isinstance(defined, staticmethod | classmethod)
+    try:
+        signature = inspect.signature(hook)
+    except ValueError:  # of a function in C that does not tell
+        return
+    try:
+        signature.bind(*(("self",) if is_method else ()), "v")
+    except TypeError:
+        bare = [parameter.replace(annotation=parameter.empty) for parameter in signature.parameters.values()]
+        shown = signature.replace(parameters=bare, return_annotation=signature.empty)
+        yield f"it is called as validate(self, v), got 'def validate{shown}'"
+    if inspect.iscoroutinefunction(hook) or inspect.isgeneratorfunction(hook) or inspect.isasyncgenfunction(hook):
+        yield "it is called as a plain function, and its body would never run; leave out async and yield"
 
 
 def _inherited(cls: type[Declaration]) -> Iterator[Plan]:

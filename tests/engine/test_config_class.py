@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import functools
 import pickle
 import re
 import subprocess
@@ -15,12 +16,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Optional
 
 import pytest
 
-from doze_sdk.engine import Block, Config, ConfigClassError, DriverError, attr, hash_of, label
+from doze_sdk.engine import Block, Config, ConfigClassError, DriverError, Validation, attr, hash_of, label
 
 from .modules import Grant, Postgres, Role, Valkey
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 
 def refusal(define: Callable[[], object]) -> list[str]:
@@ -413,6 +414,77 @@ def test_a_field_named_like_the_hook_is_refused() -> None:
     assert refusal(define) == [
         "validate: the name is taken by the hook; call the field 'validate_', which is 'validate' in HCL"
     ]
+
+
+@pytest.mark.parametrize("hook", [5, None, "text", property(lambda self: None)])
+def test_a_hook_that_is_no_function_is_refused(hook: object) -> None:
+    (problem,) = refusal(lambda: type("Bad", (Config,), {"validate": hook}))
+    assert problem == f"validate: it is the hook, 'def validate(self, v: Validation) -> None', got {hook!r}"
+
+
+HOOKS_OF_ANOTHER_SHAPE: dict[str, Any] = {
+    "(self)": lambda self: None,
+    "()": lambda: None,
+    "(self, v, strict)": lambda self, v, strict: None,
+    "(self, v, *, strict)": lambda self, v, *, strict: None,
+    "(v, strict)": staticmethod(lambda v, strict: None),
+    "(), of a class": classmethod(lambda cls: None),
+}
+
+
+@pytest.mark.parametrize("shape", HOOKS_OF_ANOTHER_SHAPE)
+def test_a_hook_of_another_shape_is_refused(shape: str) -> None:
+    (problem,) = refusal(lambda: type("Bad", (Config,), {"validate": HOOKS_OF_ANOTHER_SHAPE[shape]}))
+    shown = shape.removesuffix(", of a class")
+    assert problem == f"validate: it is called as validate(self, v), got 'def validate{shown}'"
+
+
+def test_a_hook_of_a_mixin_is_judged_as_well() -> None:
+    class Mixin:
+        def validate(self) -> None: ...
+
+    def define() -> None:
+        class Bad(Mixin, Config):  # type: ignore[misc]
+            pass
+
+    assert refusal(define) == ["validate: it is called as validate(self, v), got 'def validate(self)'"]
+
+
+def test_a_hook_whose_body_would_never_run_is_refused() -> None:
+    def define_async() -> None:
+        class Bad(Config):
+            async def validate(self, v: Validation) -> None: ...  # type: ignore[override]
+
+    def define_generator() -> None:
+        class Bad(Config):
+            def validate(self, v: Validation) -> Iterator[str]:  # type: ignore[override]
+                yield ""
+
+    told = ["validate: it is called as a plain function, and its body would never run; leave out async and yield"]
+    assert refusal(define_async) == refusal(define_generator) == told
+
+
+class _CallableHook:
+    def __call__(self, v: object) -> None: ...
+
+
+@pytest.mark.parametrize(
+    "hook",
+    [
+        lambda self, v: None,
+        lambda self, v, strict=True: None,
+        lambda *arguments: None,
+        staticmethod(lambda v: None),
+        classmethod(lambda cls, v: None),
+        functools.partialmethod(lambda self, strict, v: None, True),
+        _CallableHook(),
+        print,
+    ],
+)
+def test_a_hook_may_be_anything_that_can_be_called_with_a_validation(hook: object) -> None:
+    made = type("Good", (Config,), {"validate": hook})()
+
+    made.validate("a validation")
 
 
 def test_names_that_hcl_does_not_have_are_refused() -> None:
