@@ -10,6 +10,7 @@ import json
 import os
 import re
 from dataclasses import dataclass, field
+from enum import Enum, auto
 from typing import TYPE_CHECKING
 
 from ..engine import BUILTIN, DecodeRequest, Version
@@ -60,6 +61,12 @@ _ROOT_ARGUMENTS = {
 }
 # An instance's name is a folder's here as it is in the host's home.
 _NAME = re.compile(r"(?!\.{0,2}\Z)[^/\0]+")
+
+
+class _Missing(Enum):
+    """Instead of a value: the argument is not there, or what keeps it from having one was said."""
+
+    VALUE = auto()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -290,35 +297,43 @@ class _Reading:
         )
 
     def _enabled(self, attribute: Attribute | None) -> bool:
-        value = self._value(attribute, default=True)
-        if isinstance(value, bool) or attribute is None:
-            return bool(value)
-        detail = f"Expected true or false, got {_shown(value)}."
-        self.problems.append(Diagnostic("Unsuitable value", detail, attribute.expression.range))
+        value = self._value(attribute)
+        if isinstance(value, bool):
+            return value
+        self._refuse(attribute, value, "true or false")
         return True
 
     def _version(self, block: Block) -> str:
         attribute = block.body.attributes.get("version")
-        if attribute is None:
+        value = self._value(attribute)
+        if attribute is None or value == "":  # the same to the host
             if not self._versionless:
                 detail = f"Engine {block.type!r} has versions; add `version = …` to the block."
                 self.problems.append(Diagnostic("Missing version", detail, block.range))
             return BUILTIN
-        value = self._value(attribute, default=BUILTIN)
+        if isinstance(value, str):
+            return value
+        if value is _Missing.VALUE or _is_null(value) or isinstance(value, tuple | list | dict):
+            self._refuse(attribute, value, "text or a number")
+            return BUILTIN
         # As the host turns it into text: 1.10 without quotes is the number 1.1.
-        return value if isinstance(value, str) else _shown(value)
+        return _shown(value)
 
     def _port(self, attribute: Attribute | None) -> int | None:
-        value = self._value(attribute, default=None)
-        if value is None or attribute is None:
-            return None
+        value = self._value(attribute)
         if isinstance(value, str) and value.isdecimal():
             value = int(value)
         if isinstance(value, int) and not isinstance(value, bool) and 0 < value < 65536:
             return value
-        detail = f"Expected a whole number from 1 to 65535, got {_shown(value)}."
-        self.problems.append(Diagnostic("Unsuitable port", detail, attribute.expression.range))
+        self._refuse(attribute, value, "a whole number from 1 to 65535", "Unsuitable port")
         return None
+
+    def _refuse(
+        self, attribute: Attribute | None, value: Value | _Missing, expected: str, summary: str = "Unsuitable value"
+    ) -> None:
+        if attribute is not None and value is not _Missing.VALUE:
+            detail = f"Expected {expected}, got {_shown(value)}."
+            self.problems.append(Diagnostic(summary, detail, attribute.expression.range))
 
     def _needs(self, body: Body, names: set[str]) -> frozenset[str]:
         """Return the instances that a block refers to; a name that is none is a problem."""
@@ -327,7 +342,7 @@ class _Reading:
             if reference.name == self._type and (name := _member(reference)):
                 found.setdefault(name, reference.range)
         depends_on = body.attributes.get("depends_on")
-        value = self._value(depends_on, default={})
+        value = self._value(depends_on)
         if depends_on is not None and isinstance(value, dict):
             for key in value:
                 found.setdefault(str(key).removeprefix(f"{self._type}."), depends_on.expression.range)
@@ -347,8 +362,7 @@ class _Reading:
                 if default is None and given is None:
                     detail = f'Variable "{name}" has no default; set {VARIABLE}{name}, or give it one.'
                     self.problems.append(Diagnostic("Missing value", detail, block.range))
-                    self.broken.add(("var", name))
-                values[name] = self._value(default, default=None) if given is None else given
+                values[name] = self._value_or_null("var", name, default) if given is None else given
         self.roots["var"] = values
 
     def _locals(self, blocks: Iterable[Block]) -> None:
@@ -360,19 +374,24 @@ class _Reading:
         while waiting:
             ready = [name for name, attribute in waiting.items() if not _locals_in(attribute) & waiting.keys()]
             for name in ready or list(waiting):  # a circle: let the language say what is missing
-                before = len(self.problems)
-                values[name] = self._value(waiting.pop(name), default=None)
-                if len(self.problems) > before:
-                    self.broken.add(("local", name))
+                values[name] = self._value_or_null("local", name, waiting.pop(name))
 
-    def _value(self, attribute: Attribute | None, *, default: Value) -> Value:
+    def _value_or_null(self, root: str, name: str, attribute: Attribute | None) -> Value:
+        """Return a value that others refer to; without one, they refer to it in vain."""
+        value = self._value(attribute)
+        if value is _Missing.VALUE:
+            self.broken.add((root, name))
+            return None
+        return value
+
+    def _value(self, attribute: Attribute | None) -> Value | _Missing:
         if attribute is None or self.broken & set(_referred(attribute.expression)):
-            return default
+            return _Missing.VALUE
         from ..hcl import HOST_FUNCTIONS
 
         value, problems = evaluate_with_diagnostics(attribute.expression, Context(self.roots, HOST_FUNCTIONS))
         self.problems += problems
-        return default if problems else value
+        return _Missing.VALUE if problems else value
 
 
 def _referred(node: Body | Expression) -> Iterator[tuple[str, str]]:
@@ -408,6 +427,10 @@ def _lines(attribute: Attribute) -> range:
 def _near(name: str, known: Iterable[str]) -> str:
     close = difflib.get_close_matches(name, list(known), n=1)
     return f' Did you mean "{close[0]}"?' if close else ""
+
+
+def _is_null(value: Value) -> bool:
+    return _shown(value) == "null"  # there are nulls with a type
 
 
 def _shown(value: Value) -> str:

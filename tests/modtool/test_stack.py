@@ -1,0 +1,70 @@
+"""What `modtool dev` says of a config before it asks the plugin anything, and in which order it would boot."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from doze_sdk.modtool._stack import Stack, read_stack
+
+
+@pytest.fixture(autouse=True)
+def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def read(config: str, *, versionless: bool = True) -> Stack:
+    Path("doze.hcl").write_text(config)
+    return read_stack(Path("doze.hcl"), "httpd", versionless=versionless)
+
+
+def said(config: str, *, versionless: bool = True) -> list[str]:
+    """Return the first line of every problem, in source order."""
+    problems = sorted(read(config, versionless=versionless).problems)
+    return [problem.text.splitlines()[0].removeprefix("doze.hcl:") for problem in problems]
+
+
+def block(*lines: str, name: str = "a") -> str:
+    inside = "".join(f"  {line}\n" for line in lines)
+    return f'httpd "{name}" {{\n{inside}}}\n'
+
+
+# -- the arguments of the host
+
+
+@pytest.mark.parametrize("versionless", [True, False])
+@pytest.mark.parametrize(("version", "shown"), [("null", "null"), ("tostring(null)", "null"), ("[1]", "[1]")])
+def test_a_version_that_is_no_text_is_refused_with_its_position(version: str, shown: str, versionless: bool) -> None:
+    end = 13 + len(version)
+
+    assert said(block(f"version = {version}"), versionless=versionless) == [
+        f"2,13-{end}: Unsuitable value; Expected text or a number, got {shown}."
+    ]
+
+
+@pytest.mark.parametrize(
+    ("line", "version"), [("", "builtin"), ('version = ""', "builtin"), ("version = 1.10", "1.1"), ("version = 7", "7")]
+)
+def test_a_version_is_what_the_host_makes_of_it(line: str, version: str) -> None:
+    stack = read(block(line))
+
+    assert (stack.problems, stack.instances[0].version) == ([], version)
+
+
+def test_an_empty_version_is_a_missing_one() -> None:
+    assert said(block('version = ""'), versionless=False) == [
+        "1,1-10: Missing version; Engine 'httpd' has versions; add `version = …` to the block."
+    ]
+
+
+def test_a_port_that_is_null_is_refused_with_its_position() -> None:
+    assert said(block("port = null")) == [
+        "2,10-14: Unsuitable port; Expected a whole number from 1 to 65535, got null."
+    ]
+
+
+def test_a_value_that_cannot_be_had_is_said_once_and_not_where_others_refer_to_it() -> None:
+    config = 'variable "unset" {}\nlocals {\n  a = var.unset\n  b = local.a\n}\n' + block("port = local.b")
+
+    assert [line.partition(";")[0] for line in said(config)] == ["1,1-17: Missing value"]
