@@ -139,7 +139,7 @@ class Declaration:
             )
         cls._plan = Plan(cls, doc, fields, _inherited_rules(cls) + rules)
 
-    def __init__(self, **values: object) -> None:
+    def __init__(self, /, **values: object) -> None:
         vars(self).update(self._plan.state(values))
 
     def __setattr__(self, name: str, value: object) -> None:
@@ -232,7 +232,7 @@ def _fields(cls: type[Declaration], own: Iterable[tuple[str, object, str]], prob
         if annotation is ClassVar or get_origin(annotation) is ClassVar:
             continue
         declared = vars(cls).get(name, MISSING)
-        if declared is not MISSING:
+        if declared is not MISSING and not name.startswith("_"):  # such a field is refused; __doc__ cannot be deleted
             delattr(cls, name)
         field = Field(name, annotation, source, declared if isinstance(declared, Declared) else Declared())
         found = interpret(field, declared, Block)

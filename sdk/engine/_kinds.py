@@ -334,7 +334,7 @@ def _compound(annotation: object) -> Kind | None:
 
 def _enumeration(values: tuple[object, ...]) -> Kind | None:
     for base in (TEXT, WHOLE):
-        if all(map(base.suits, values)):
+        if values and all(map(base.suits, values)):
             return Enumeration(values, base)
     return None
 

@@ -193,6 +193,13 @@ def test_a_trailing_underscore_is_left_out_in_hcl() -> None:
     assert [arg.name for arg in describe_args(Function)] == ["lambda", "entry-point"]
 
 
+def test_a_field_may_be_named_self() -> None:
+    class Reflexive(Config):
+        self: str = attr("", doc="A name that methods use.")
+
+    assert dataclasses.replace(Reflexive(self="a"), self="b").self == "b"
+
+
 def test_defining_a_config_class_loads_nothing_of_hcl() -> None:
     program = """
 import sys
@@ -230,6 +237,7 @@ UNSUPPORTED: dict[str, Any] = {
     "dict[str]": dict[str],  # type: ignore[type-arg]
     "Literal['a', 1]": Literal["a", 1],
     "Literal[True]": Literal[True],
+    "Literal[()]": Literal[()],  # type: ignore[valid-type]
     "Valkey": Valkey,
 }
 
@@ -491,11 +499,13 @@ def test_names_that_hcl_does_not_have_are_refused() -> None:
     def define() -> None:
         class Bad(Config):
             _hidden: str = attr("", doc="Something.")
+            __doc__: str = attr("", doc="Something.")
             spaced: str = attr("", doc="Something.", hcl="two words")
             nameless: str = attr("", doc="Something.", hcl="")
 
     assert refusal(define) == [
         "_hidden: a field's name does not start with an underscore",
+        "__doc__: a field's name does not start with an underscore",
         "spaced: 'two words' is no name in HCL",
         "nameless: '' is no name in HCL",
     ]
