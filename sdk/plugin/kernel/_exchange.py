@@ -9,7 +9,7 @@ from functools import partial
 from typing import Final
 
 from ._errors import PluginError, TransportError
-from ._loop import Loop
+from ._loop import Loop, contain, log_failure
 from ._pipe import Pipe, Security
 from ._tls import NAME
 
@@ -53,11 +53,14 @@ class Exchange:
         self.loop: Final = Loop("doze-relay", self._finish)
 
     def report(self, error: PluginError) -> None:
-        if self._on_error is not None:
-            self._on_error(error)
-        else:
-            # A connection that broke is everyday life, when a process is killed; everything else is somebody's fault.
-            _LOGGER.log(logging.DEBUG if type(error) is TransportError else logging.WARNING, "%s", error)
+        try:
+            if self._on_error is not None:
+                self._on_error(error)
+            else:
+                # A connection that broke is everyday life, when a process is killed; the rest is somebody's fault.
+                _LOGGER.log(logging.DEBUG if type(error) is TransportError else logging.WARNING, "%s", error)
+        except Exception as failure:  # noqa: BLE001 - the application's code, in the middle of ending a connection
+            log_failure(failure)
 
     def answer(
         self,
@@ -154,6 +157,6 @@ class Exchange:
         while time.monotonic() < limit and (self.loop.turn(0) or not all(pipe.settled for pipe in self._pipes)):
             self.loop.turn(0.01)
         for pipe in list(self._pipes):
-            pipe.hang_up()
+            contain(pipe.hang_up)
         for close in list(self.closing):
-            close()
+            contain(close)

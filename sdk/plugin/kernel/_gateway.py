@@ -79,7 +79,12 @@ class Gateway:
             inner.close()
             return
         self._hide()
-        self._connect(inner, self._open_again)
+        try:
+            self._connect(inner, self._open_again)
+        except Exception:
+            inner.close()
+            self._open_again()
+            raise
 
     def _hide(self) -> None:
         if self._watch is not None and self._listener is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import logging
 import os
 import selectors
 import socket
@@ -12,6 +13,7 @@ import time
 from collections import deque
 from concurrent.futures import Future
 from contextlib import suppress
+from functools import partial
 from typing import Final, TypeVar
 
 from ._errors import TransportError
@@ -31,14 +33,20 @@ CHUNK: Final = 256 * 1024
 class Watch:
     """What is wanted of one socket: `callback(mask)` runs on the loop's thread when it can be read or written."""
 
-    __slots__ = ("_callback", "_mask", "_selector", "_socket")
+    __slots__ = ("_callback", "_mask", "_on_failure", "_selector", "_socket")
 
     def __init__(
-        self, selector: selectors.BaseSelector, sock: socket.socket, mask: int, callback: Callable[[int], None]
+        self,
+        selector: selectors.BaseSelector,
+        sock: socket.socket,
+        mask: int,
+        callback: Callable[[int], None],
+        on_failure: Callable[[TransportError], None] | None,
     ) -> None:
         self._selector = selector
         self._socket = sock
         self._callback = callback
+        self._on_failure = on_failure
         self._mask = 0
         self.want(mask)
 
@@ -64,7 +72,12 @@ class Watch:
         # An earlier callback of the same round may have lost interest, or closed the socket.
         wanted = mask & self._mask
         if wanted:
-            self._callback(wanted)
+            try:
+                self._callback(wanted)
+            except Exception as error:  # noqa: BLE001 - a defect of ours costs this connection, not all of them
+                log_failure(error)
+                if self._on_failure is not None:
+                    contain(partial(self._on_failure, failure(error)))
 
 
 class Timer:
@@ -143,8 +156,15 @@ class Loop:
         if threading.current_thread() is not self._thread:
             self._thread.join()
 
-    def watch(self, sock: socket.socket, mask: int, callback: Callable[[int], None]) -> Watch:
-        return Watch(self._selector, sock, mask, callback)
+    def watch(
+        self,
+        sock: socket.socket,
+        mask: int,
+        callback: Callable[[int], None],
+        on_failure: Callable[[TransportError], None] | None = None,
+    ) -> Watch:
+        """Watch `sock`. Should `callback` raise anything, that is logged, and `on_failure` ends the connection."""
+        return Watch(self._selector, sock, mask, callback, on_failure)
 
     def soon(self, callback: Callable[[], None]) -> None:
         """Run `callback` after what is ready now has been dealt with."""
@@ -166,7 +186,7 @@ class Loop:
             key.data.fire(mask)
         soon = self._soon
         while soon:
-            soon.popleft()()
+            contain(soon.popleft())
         if self._timers and self._timers[0][0] <= time.monotonic():
             self._ring_timers()
         return bool(ready)
@@ -189,7 +209,7 @@ class Loop:
         self._clapper.close()
         # Only a defect of ours leaves calls behind: they fail, for want of a selector, and whoever waits is told.
         while self._calls:
-            self._calls.popleft()()
+            contain(self._calls.popleft())
 
     def _patience(self) -> float | None:
         timers = self._timers
@@ -202,7 +222,7 @@ class Loop:
         while self._timers and self._timers[0][0] <= now:
             callback = heapq.heappop(self._timers)[2].callback
             if callback is not None:
-                callback()
+                contain(callback)
 
     def _ring(self) -> None:
         # If it is full, so many calls are announced already that one more makes no difference.
@@ -212,7 +232,25 @@ class Loop:
     def _answer(self, _: int) -> None:
         self._bell.recv(4096)
         while self._calls:
-            self._calls.popleft()()
+            contain(self._calls.popleft())
 
     def _leave(self) -> None:
         self._leaving = True
+
+
+def contain(callback: Callable[[], object]) -> None:
+    """Run `callback`; what it raises is a defect of ours, which must not end the thread that all connections share."""
+    try:
+        callback()
+    except Exception as error:  # noqa: BLE001 - see above
+        log_failure(error)
+
+
+def failure(error: Exception) -> TransportError:
+    """What to end a connection with after its callback raised `error`."""
+    return TransportError(f"serving a connection of the peer: unexpectedly, {error!r}")
+
+
+def log_failure(error: Exception) -> None:
+    with suppress(Exception):  # a handler or filter of the application's that raises, maybe the very error
+        logging.getLogger("doze_sdk.plugin.relay").error("a callback of the relay failed", exc_info=error)

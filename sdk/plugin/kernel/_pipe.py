@@ -90,7 +90,7 @@ class SocketCarrier(Carrier):
         self.closes_safely = sock.family == socket.AF_UNIX
         self._socket: Final = sock
         self._finishing = False
-        self._watch: Final[Watch] = loop.watch(sock, READ, self._ready)
+        self._watch: Final[Watch] = loop.watch(sock, READ, self._ready, self._fail)
 
     def send(self, data: bytes | bytearray | memoryview) -> None:
         if self.deaf:
@@ -132,6 +132,9 @@ class SocketCarrier(Carrier):
         if abruptly and self._socket.family != socket.AF_UNIX:
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self._socket.close()
+
+    def _fail(self, error: TransportError) -> None:
+        self.pipe.break_off(error)
 
     def _ready(self, mask: int) -> None:
         if mask & WRITE:
@@ -218,7 +221,7 @@ class Pipe:
     def join(self, inner: socket.socket) -> None:
         """Connect with `inner`, a non-blocking socket that belongs to the pipe from now on."""
         self._inner = inner
-        self._watch = self._loop.watch(inner, READ, self._inner_ready)
+        self._watch = self._loop.watch(inner, READ, self._inner_ready, self.break_off)
         self._flush_inner()
 
     @property

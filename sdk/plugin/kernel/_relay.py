@@ -31,6 +31,7 @@ from ._backend import SERVER_OPTIONS, Backend
 from ._errors import PluginError, TransportError
 from ._exchange import MOST_CONNECTIONS, Exchange
 from ._gateway import Gateway
+from ._listener import UNIX_PATH_LIMIT
 from ._loop import READ, WRITE
 from ._pipe import SocketCarrier
 from ._session import Session
@@ -50,6 +51,8 @@ __all__ = ["SERVER_OPTIONS", "Backend", "Gateway", "Relay", "Route", "Session", 
 
 #: Seconds to wait when no connection can be accepted or made for want of file descriptors or room in a queue.
 _PAUSE: Final = 0.05
+_LAST_PORT: Final = 0xFFFF
+_LONGEST_PORT: Final = 5  # digits
 
 
 class Relay:
@@ -126,13 +129,9 @@ class Relay:
             TransportError: Nobody accepts the connection within `timeout` seconds, or there is no such address.
         """
         family, place = _resolve(network, address)
-        sock = socket.socket(family)
         try:
-            sock.settimeout(timeout)
-            sock.connect(place)
-            _prepare(sock)
+            sock = _connected(family, place, timeout)
         except OSError as error:
-            sock.close()
             raise TransportError(f"connecting to the plugin at {network} {address}: {error}") from error
         session = Session(self._exchange, None)
         try:
@@ -218,8 +217,8 @@ class _Dial:
         self._place: Final = place
         self._inner: Final = inner
         self._on_end: Final = on_end
-        self._socket: Final = socket.socket(family)
-        self._socket.setblocking(False)
+        self._family: Final = family
+        self._socket: socket.socket | None = None
         self._watch: Watch | None = None
         self._limit: Final = exchange.loop.later(exchange.timeout, self._time_out)
         exchange.closing.add(self._close)
@@ -227,34 +226,43 @@ class _Dial:
     def attempt(self) -> None:
         if self._inner.fileno() < 0:
             return
-        error = self._socket.connect_ex(self._place)
+        try:
+            self._socket = self._socket or _unblocked(self._family)
+            error = self._socket.connect_ex(self._place)
+        except OSError as caught:  # no descriptor is free, or Python takes the place for none
+            self._give_up(str(caught))
+            return
         if error == errno.EINPROGRESS:
-            self._watch = self._exchange.loop.watch(self._socket, WRITE, self._connected)
+            self._watch = self._exchange.loop.watch(self._socket, WRITE, self._connected, self._fail)
         elif error == errno.EAGAIN:  # the queue of a unix listener is full
             self._exchange.loop.later(_PAUSE, self.attempt)
         elif error:
             self._give_up(os.strerror(error))
         else:
-            self._join()
+            self._join(self._socket)
 
     def _connected(self, _: int) -> None:
+        assert self._socket is not None
         if self._watch is not None:
             self._watch.want(0)
         error = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         if error:
             self._give_up(os.strerror(error))
         else:
-            self._join()
+            self._join(self._socket)
 
-    def _join(self) -> None:
+    def _join(self, sock: socket.socket) -> None:
         self._limit.cancel()
         self._exchange.closing.discard(self._close)
-        _prepare(self._socket)
-        carrier = SocketCarrier(self._exchange.loop, self._socket)
+        _prepare(sock)
+        carrier = SocketCarrier(self._exchange.loop, sock)
         self._exchange.call(carrier, self._inner, on_end=self._on_end)
 
     def _time_out(self) -> None:
         self._give_up(f"nobody accepts it within {self._exchange.timeout:g} s")
+
+    def _fail(self, error: TransportError) -> None:
+        self._give_up(str(error))
 
     def _give_up(self, why: str) -> None:
         self._exchange.report(TransportError(f"connecting to the peer at {self._place}: {why}"))
@@ -266,26 +274,64 @@ class _Dial:
         self._limit.cancel()
         if self._watch is not None:
             self._watch.want(0)
-        self._socket.close()
+        if self._socket is not None:
+            self._socket.close()
         self._inner.close()
 
 
 def _resolve(network: str, address: str) -> tuple[int, _Place]:
     if network == "unix":
+        _check_path(address)
         return socket.AF_UNIX, address
     if network != "tcp":
         raise TransportError(
-            f"resolving the peer's address {address!r}: expected network 'unix' or 'tcp', got {network!r}"
+            f"resolving the peer's address {_shown(address)}: expected network 'unix' or 'tcp', got {_shown(network)}"
         )
     host, colon, port = address.rpartition(":")
-    if not colon or not port.isdecimal():
-        raise TransportError(f"resolving the peer's address {address!r}: expected host:port")
+    if not colon or not port.isdecimal() or len(port) > _LONGEST_PORT or int(port) > _LAST_PORT:
+        raise TransportError(
+            f"resolving the peer's address {_shown(address)}: expected host:port, with a port up to {_LAST_PORT}"
+        )
     try:
         found = socket.getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_STREAM)
-    except OSError as error:
-        raise TransportError(f"resolving the peer's address {address!r}: {error}") from error
+    except (OSError, UnicodeError) as error:  # Python refuses labels of more than 63 characters itself
+        raise TransportError(f"resolving the peer's address {_shown(address)}: {error}") from error
     family, _kind, _protocol, _name, place = found[0]
     return family, (str(place[0]), int(place[1]))
+
+
+def _check_path(path: str) -> None:
+    try:
+        size = len(os.fsencode(path))
+    except UnicodeError as error:
+        raise TransportError(f"resolving the peer's address {_shown(path)}: {error}") from error
+    if size > UNIX_PATH_LIMIT:
+        raise TransportError(
+            f"resolving the peer's address {_shown(path)}: the path has {size} bytes, and a unix socket's path may "
+            f"have {UNIX_PATH_LIMIT}; let the peer use a folder with a shorter name"
+        )
+
+
+def _shown(text: str) -> str:
+    return repr(text if len(text) <= 200 else f"{text[:200]}…")
+
+
+def _unblocked(family: int) -> socket.socket:
+    sock = socket.socket(family)
+    sock.setblocking(False)
+    return sock
+
+
+def _connected(family: int, place: _Place, timeout: float) -> socket.socket:
+    sock = socket.socket(family)
+    try:
+        sock.settimeout(timeout)
+        sock.connect(place)
+        _prepare(sock)
+    except OSError:
+        sock.close()
+        raise
+    return sock
 
 
 def _prepare(sock: socket.socket) -> None:

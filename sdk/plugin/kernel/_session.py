@@ -13,7 +13,7 @@ from . import _yamux as yamux
 from ._errors import PluginError, TransportError
 from ._exchange import MOST_CONNECTIONS
 from ._gateway import Gateway
-from ._loop import CHUNK, READ, WRITE
+from ._loop import CHUNK, READ, WRITE, contain, failure, log_failure
 from ._pipe import Carrier
 
 TYPE_CHECKING = False
@@ -127,7 +127,7 @@ class Link:
         self._deadline = 0.0  # when the timer fires
         self._closed = False
         sock.setblocking(False)
-        self._watch: Final = exchange.loop.watch(sock, READ, self._ready)
+        self._watch: Final = exchange.loop.watch(sock, READ, self._ready, self._end)
 
     @property
     def settled(self) -> bool:
@@ -221,22 +221,19 @@ class Link:
 
     def _handle(self, events: list[yamux.Event]) -> None:
         for event in events:
-            if isinstance(event, yamux.Received):
-                if (carrier := self._carriers.get(event.stream)) is not None:
-                    carrier.take(event.data)
-            elif isinstance(event, yamux.Granted):
-                if (carrier := self._carriers.get(event.stream)) is not None:
-                    carrier.granted()
-            elif isinstance(event, yamux.Opened):
+            if isinstance(event, yamux.Opened):
                 self._on_stream(self, event.stream)
-            elif isinstance(event, yamux.Finished):
-                if (carrier := self._carriers.get(event.stream)) is not None:
-                    carrier.pipe.carrier_ended()
-            elif isinstance(event, yamux.Reset):
-                if (carrier := self._carriers.get(event.stream)) is not None:
-                    carrier.pipe.break_off(None)
             elif isinstance(event, yamux.Ended):
                 self._end(event.error)
+            elif (
+                isinstance(event, (yamux.Received, yamux.Granted, yamux.Finished, yamux.Reset))
+                and (carrier := self._carriers.get(event.stream)) is not None
+            ):
+                try:
+                    _tell(carrier, event)
+                except Exception as error:  # noqa: BLE001 - a defect of ours costs this stream, not all of them
+                    log_failure(error)
+                    carrier.pipe.break_off(failure(error))
 
     def _flush_soon(self) -> None:
         if not self._flush_due:
@@ -297,8 +294,19 @@ class Link:
         self._watch.want(0)
         self._socket.close()
         for carrier in list(self._carriers.values()):
-            carrier.lose()
+            contain(carrier.lose)
         self._on_end(self, error)
+
+
+def _tell(carrier: StreamCarrier, event: yamux.Received | yamux.Granted | yamux.Finished | yamux.Reset) -> None:
+    if isinstance(event, yamux.Received):
+        carrier.take(event.data)
+    elif isinstance(event, yamux.Granted):
+        carrier.granted()
+    elif isinstance(event, yamux.Finished):
+        carrier.pipe.carrier_ended()
+    else:
+        carrier.pipe.break_off(None)
 
 
 class _Expectation:

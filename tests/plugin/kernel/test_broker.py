@@ -155,6 +155,22 @@ def test_an_offer_on_an_unknown_network_is_refused(start: Launch) -> None:
         broker.dial(3)
 
 
+@pytest.mark.parametrize(
+    ("network", "address"), [("unix", "/tmp/" + "a" * 200), ("tcp", "a" * 64 + ":80")], ids=["path", "host"]
+)
+def test_an_offer_at_an_impossible_address_costs_that_connection_alone(
+    start: Launch, network: str, address: str
+) -> None:
+    call = start(auto_mtls=True)
+    call.plugin.broker._take(ConnInfo(3, network, address))
+    with pytest.raises(kernel.PluginError, match="resolving the peer's address"):
+        call.plugin.broker.dial(3)
+
+    assert call("Echo", b"x") == b"x"
+    with call.plugin.broker.dial(int(call.run(ACCEPT))) as channel:
+        assert ask(channel) == b"back:x"
+
+
 def test_offers_that_nobody_claims_are_forgotten_after_five_seconds(
     start: Launch, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -14,6 +14,7 @@ import grpc
 import pytest
 
 from doze_sdk.plugin import kernel
+from doze_sdk.plugin.kernel._tls import generate
 from tests.plugin.kernel import echo_plugin
 from tests.plugin.kernel.conftest import ECHO, PATIENCE, Launch, alive, until
 
@@ -101,6 +102,16 @@ def test_a_certificate_that_is_none_is_refused(script: Script) -> None:
     error = failing(saying(script, f"1|1|unix|/tmp/x|grpc|{CERTIFICATE}"), auto_mtls=True)
 
     assert type(error) is kernel.CertificateError
+
+
+@pytest.mark.parametrize("mode", [{}, {"multiplex": True}], ids=["mtls", "both"])
+def test_a_socket_path_that_is_too_long_is_refused_by_a_host_with_automtls(
+    script: Script, mode: dict[str, bool]
+) -> None:
+    certificate = generate().field
+    error = failing(saying(script, f"1|1|unix|/tmp/{'a' * 200}|grpc|{certificate}|true"), auto_mtls=True, **mode)
+
+    assert "the path has 205 bytes" in str(error)
 
 
 def test_a_megabyte_without_a_newline_is_refused_with_its_beginning(script: Script) -> None:

@@ -229,7 +229,18 @@ def test_tcp_is_dialled_too(
 
 @pytest.mark.parametrize(
     ("network", "address", "why"),
-    [("udp", "x", "expected network 'unix' or 'tcp'"), ("tcp", "12", "host:port"), ("tcp", "h:x", "host:port")],
+    [
+        ("udp", "x", "expected network 'unix' or 'tcp'"),
+        ("tcp", "12", "host:port"),
+        ("tcp", "h:x", "host:port"),
+        ("tcp", "127.0.0.1:65536", "host:port"),
+        ("tcp", "127.0.0.1:" + "9" * 5000, "host:port"),
+        ("tcp", "a" * 64 + ":80", "label"),
+        ("unix", "/tmp/" + "a" * 103, "the path has 108 bytes"),
+        ("unix", "/tmp/" + "ü" * 100_000, "the path has 200005 bytes"),
+        ("unix", "\ud800", "surrogates not allowed"),
+    ],
+    ids=range(9),
 )
 def test_an_address_of_no_known_kind_is_refused(network: str, address: str, why: str) -> None:
     with Relay() as relay, pytest.raises(TransportError, match=why):

@@ -14,6 +14,9 @@ from pathlib import Path
 import pytest
 
 from doze_sdk.plugin.kernel._backend import Backend
+from doze_sdk.plugin.kernel._errors import PluginError
+from doze_sdk.plugin.kernel._pipe import Pipe
+from doze_sdk.plugin.kernel._relay import Relay, TLSContexts
 from tests.plugin.transport.conftest import MODES, RawBackend, Servers, Wire, call, eventually
 
 MIB = 1024 * 1024
@@ -229,6 +232,62 @@ def test_closing_does_not_wait_for_a_reader_that_stopped(wire: Wire, raw: RawBac
 
     wire.host.close()
     wire.plugin.close()
+
+
+# --- Defects of our own, and of the application's ---
+
+
+@pytest.mark.parametrize("side", ["host", "plugin"])
+def test_a_defect_met_by_one_connection_ends_that_one_alone_and_is_logged(
+    wire: Wire, raw: RawBackend, side: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    first, second = joined(wire, raw, 0), joined(wire, raw, 1)
+    deliver = Pipe._deliver
+
+    def fail(pipe: Pipe, data: memoryview) -> None:
+        if data == b"defect":
+            raise KeyError("a defect")
+        deliver(pipe, data)
+
+    monkeypatch.setattr(Pipe, "_deliver", fail)
+    source, sink = first if side == "plugin" else reversed(first)
+
+    source.sendall(b"defect")
+
+    assert ended(source)
+    assert ended(sink)
+    assert "KeyError: 'a defect'" in caplog.text
+    for one, other in (second, reversed(second), joined(wire, raw, 2)):
+        one.sendall(b"on we go")
+        assert read_exactly(other, 8) == b"on we go"
+
+
+def ended(sock: socket.socket) -> bool:
+    """Whether a connection ends, in whichever way."""
+    try:
+        return not sock.recv(1)
+    except ConnectionResetError:
+        return True
+
+
+def test_a_listener_for_errors_that_raises_costs_nothing(
+    raw: RawBackend, folder: Path, contexts: tuple[TLSContexts, TLSContexts], caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(_error: PluginError) -> None:
+        raise KeyError("on_error")
+
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(str(folder / "plugin"))
+    listener.listen()
+    with Relay(tls=contexts[0], on_error=fail) as relay, socket.socket(socket.AF_UNIX) as intruder:
+        relay.listen(listener, raw.backend)
+        intruder.connect(str(folder / "plugin"))
+        intruder.sendall(b"garbage" * 100)
+        assert ended(intruder)
+
+        assert eventually(lambda: not relay._exchange._pipes)
+        assert relay._exchange.loop.run(lambda: "alive") == "alive"
+    assert "KeyError: 'on_error'" in caplog.text
 
 
 # --- Many connections ---
