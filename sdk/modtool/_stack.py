@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from ..engine import BUILTIN, DecodeRequest, Version
 from ..hcl import (
+    CORE_ARGUMENTS,
     AttributeStep,
     BlockNotFoundError,
     BlockSelectionError,
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ..engine import ConnString
-    from ..hcl import Attribute, Block, Expression, File, Range, Value
+    from ..hcl import Attribute, Block, Expression, File, Range, Traversal, Value
 
 VARIABLE = "DOZE_VAR_"
 """Environment variables ``DOZE_VAR_<name>`` give a declared variable another value than its default, as with doze."""
@@ -53,6 +54,10 @@ _REFUSED_ARGUMENTS = {
     "count": "modtool dev does not evaluate count; write one block for each instance",
     "listen": "modtool dev serves on a `port` only",
 }
+_TOO_EARLY = (
+    "the host evaluates variables, locals and its own arguments (port, version, enabled, depends_on) "
+    "before there are any."
+)
 _ROOT_ARGUMENTS = {
     "name": "",
     "listen": "modtool dev serves on the `port` of each instance only",
@@ -338,7 +343,7 @@ class _Reading:
     def _needs(self, body: Body, names: set[str]) -> frozenset[str]:
         """Return the instances that a block refers to; a name that is none is a problem."""
         found: dict[str, Range] = {}
-        for reference in references(body):
+        for reference in _own_references(body):
             if reference.name == self._type and (name := _member(reference)):
                 found.setdefault(name, reference.range)
         depends_on = body.attributes.get("depends_on")
@@ -387,11 +392,25 @@ class _Reading:
     def _value(self, attribute: Attribute | None) -> Value | _Missing:
         if attribute is None or self.broken & set(_referred(attribute.expression)):
             return _Missing.VALUE
+        for reference in references(attribute.expression):
+            if reference.name == self._type:
+                detail = f'"{attribute.name}" cannot refer to an instance: {_TOO_EARLY}'
+                self.problems.append(Diagnostic("Unsuitable reference", detail, reference.range))
+                return _Missing.VALUE
         from ..hcl import HOST_FUNCTIONS
 
         value, problems = evaluate_with_diagnostics(attribute.expression, Context(self.roots, HOST_FUNCTIONS))
         self.problems += problems
         return _Missing.VALUE if problems else value
+
+
+def _own_references(body: Body) -> Iterator[Traversal]:
+    """Yield what the driver's arguments of an engine block refer to."""
+    for name, attribute in body.attributes.items():
+        if name not in CORE_ARGUMENTS:
+            yield from references(attribute.expression)
+    for block in body.blocks:
+        yield from references(block.body)
 
 
 def _referred(node: Body | Expression) -> Iterator[tuple[str, str]]:

@@ -64,7 +64,24 @@ def test_a_port_that_is_null_is_refused_with_its_position() -> None:
     ]
 
 
-def test_a_value_that_cannot_be_had_is_said_once_and_not_where_others_refer_to_it() -> None:
-    config = 'variable "unset" {}\nlocals {\n  a = var.unset\n  b = local.a\n}\n' + block("port = local.b")
+def test_what_refers_through_locals_to_a_value_that_cannot_be_had_is_not_wrong_itself() -> None:
+    stack = read('variable "unset" {}\nlocals {\n  a = var.unset\n  b = local.a\n}\n' + block("root = local.b"))
+    stack.report(stack.instances[0], "doze.hcl:7,10-17: Unsuitable value type; null value is not allowed")
 
-    assert [line.partition(";")[0] for line in said(config)] == ["1,1-17: Missing value"]
+    assert [problem.text.partition(";")[0] for problem in stack.problems] == ["doze.hcl:1,1-17: Missing value"]
+
+
+@pytest.mark.parametrize("argument", ["port", "version", "enabled", "depends_on"])
+def test_an_argument_of_the_host_that_refers_to_an_instance_is_refused_with_its_position(argument: str) -> None:
+    config = block(f"{argument} = httpd.b.port") + block(name="b")
+    at = len(f"  {argument} = ") + 1
+
+    (line,) = said(config)
+
+    assert line.startswith(
+        f'2,{at}-{at + 12}: Unsuitable reference; "{argument}" cannot refer to an instance: the host'
+    )
+
+
+def test_a_local_that_refers_to_an_instance_is_refused_with_its_position() -> None:
+    assert [line.partition(":")[0] for line in said("locals {\n  a = httpd.a\n}\n" + block())] == ["2,7-14"]
