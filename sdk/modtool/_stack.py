@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from ..engine import BUILTIN, DecodeRequest, Version
 from ..hcl import (
     CORE_ARGUMENTS,
+    Argument,
     AttributeStep,
     BlockNotFoundError,
     BlockSelectionError,
@@ -54,6 +55,7 @@ _REFUSED_ARGUMENTS = {
     "count": "modtool dev does not evaluate count; write one block for each instance",
     "listen": "modtool dev serves on a `port` only",
 }
+_CONDITIONS = ("healthy", "started", "lazy")
 _TOO_EARLY = (
     "the host evaluates variables, locals and its own arguments (port, version, enabled, depends_on) "
     "before there are any."
@@ -346,17 +348,34 @@ class _Reading:
         for reference in _own_references(body):
             if reference.name == self._type and (name := _member(reference)):
                 found.setdefault(name, reference.range)
-        depends_on = body.attributes.get("depends_on")
-        value = self._value(depends_on)
-        if depends_on is not None and isinstance(value, dict):
-            for key in value:
-                found.setdefault(str(key).removeprefix(f"{self._type}."), depends_on.expression.range)
+        for name, where in self._depends_on(body.attributes.get("depends_on")):
+            found.setdefault(name, where)
         for name, where in found.items():
             if name not in names:
                 detail = f'This file has no enabled {self._type} "{name}".{_near(name, names)}'
                 self.problems.append(Diagnostic("Unknown instance", detail, where))
                 self.broken.add((self._type, name))
         return frozenset(names.intersection(found))
+
+    def _depends_on(self, attribute: Attribute | None) -> Iterator[tuple[str, Range]]:
+        """Yield the names that the argument gives, and where."""
+        value = self._value(attribute)
+        if attribute is None or value is _Missing.VALUE or _is_null(value):
+            return
+        if not isinstance(value, dict):
+            self._refuse(attribute, value, f'a map such as {{ "{self._type}.b" = "healthy" }}')
+            return
+        elements = {element.key: element for element in Argument(attribute, None).elements()}
+        for key, condition in value.items():
+            element = elements.get(key)
+            if condition not in _CONDITIONS:
+                detail = f'Expected "healthy", "started" or "lazy", got {_shown(condition)}.'
+                where = element.value_range if element else attribute.expression.range
+                self.problems.append(Diagnostic("Unsuitable value", detail, where))
+            # The host takes whatever stands before the first dot for a type, and looks at the name alone.
+            root, dot, name = key.partition(".")
+            if (root, name) not in self.broken:
+                yield name if dot else key, element.key_range if element else attribute.expression.range
 
     def _variables(self, blocks: Iterable[Block]) -> None:
         values: dict[str, Value] = {}

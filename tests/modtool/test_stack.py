@@ -85,3 +85,52 @@ def test_an_argument_of_the_host_that_refers_to_an_instance_is_refused_with_its_
 
 def test_a_local_that_refers_to_an_instance_is_refused_with_its_position() -> None:
     assert [line.partition(":")[0] for line in said("locals {\n  a = httpd.a\n}\n" + block())] == ["2,7-14"]
+
+
+# -- the order of the instances
+
+
+def order(config: str) -> list[str]:
+    stack = read(config)
+    assert stack.problems == []
+    return [declared.name for declared in stack.instances]
+
+
+@pytest.mark.parametrize("key", ['"httpd.b"', "b", '"b"', '"whatever.b"'])
+@pytest.mark.parametrize("condition", ["healthy", "started", "lazy"])
+def test_an_instance_comes_after_those_that_it_depends_on(key: str, condition: str) -> None:
+    assert order(block(f'depends_on = {{ {key} = "{condition}" }}') + block(name="b")) == ["b", "a"]
+
+
+def test_depends_on_may_be_null() -> None:
+    assert order(block("depends_on = null") + block(name="b")) == ["a", "b"]
+
+
+@pytest.mark.parametrize("value", ['["httpd.b"]', '"httpd.b"', "7"])
+def test_depends_on_is_a_map(value: str) -> None:
+    where, wanted = f"2,16-{16 + len(value)}", '{ "httpd.b" = "healthy" }'
+
+    assert said(block(f"depends_on = {value}") + block(name="b")) == [
+        f"{where}: Unsuitable value; Expected a map such as {wanted}, got {value}."
+    ]
+
+
+@pytest.mark.parametrize("condition", ['"sometimes"', "null", "true", "[]"])
+def test_a_condition_that_is_none_is_refused_where_it_stands(condition: str) -> None:
+    config = block("depends_on = {", '  "httpd.b" = "healthy"', f'  "httpd.c" = {condition}', "}")
+
+    assert said(config + block(name="b") + block(name="c")) == [
+        f'4,17-{17 + len(condition)}: Unsuitable value; Expected "healthy", "started" or "lazy", got {condition}.'
+    ]
+
+
+def test_an_instance_that_depends_on_none_is_told_where_it_says_so() -> None:
+    assert said(block('depends_on = { "httpd.bb" = "healthy" }') + block(name="b")) == [
+        '2,18-28: Unknown instance; This file has no enabled httpd "bb". Did you mean "b"?'
+    ]
+
+
+def test_depends_on_a_block_that_is_not_served_is_not_wrong_itself() -> None:
+    config = block('depends_on = { "postgres.db" = "healthy" }') + 'postgres "db" {}\n'
+
+    assert [line.partition(";")[0] for line in said(config)] == ["4,1-9: Not served"]
