@@ -22,7 +22,7 @@ class Unresolved:
         self.reason = reason
 
 
-def own_annotations(cls: type) -> Iterator[tuple[str, object, str]]:
+def own_annotations(cls: type) -> Iterator[tuple[str, object, str | None]]:
     """Yield name, type and source text of each annotation in the body of *cls*, which is just being defined.
 
     A text is evaluated where the class statement stands; what cannot be is yielded as `Unresolved`. An annotation that
@@ -39,7 +39,7 @@ def own_annotations(cls: type) -> Iterator[tuple[str, object, str]]:
             scope = scope or _scope(cls)
             yield name, _evaluated(annotation, *scope), annotation
         else:
-            yield name, annotation, ""
+            yield name, annotation, None
 
 
 def _scope(cls: type) -> tuple[dict[str, object], dict[str, object]]:

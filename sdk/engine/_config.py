@@ -124,12 +124,16 @@ class Declaration:
         __dataclass_fields__ = _DataclassFields()
 
     def __init_subclass__(cls, *, doc: str = "", unique: tuple[str, ...] = (), **kwargs: object) -> None:
+        unknown: Iterable[str] = ()
+        if kwargs and not _mixin_takes_arguments(cls):
+            unknown, kwargs = tuple(kwargs), {}
         super().__init_subclass__(**kwargs)
         if cls.__module__ == __name__:  # Config and Block themselves
             cls._plan = Plan(cls, "", (), ())
             return
         own = tuple(own_annotations(cls))
-        problems = [f"{name}: {problem}" for name, problem in _class_problems(cls, doc, {name for name, _, _ in own})]
+        problems = [f"{name}: there is no such class argument; there are doc and unique" for name in unknown]
+        problems += [f"{name}: {problem}" for name, problem in _class_problems(cls, doc, {name for name, _, _ in own})]
         fields = _fields(cls, own, problems)
         problems += [f"validate: {problem}" for problem in _hook_problems(cls)]
         rules, unsound = unique_rules(unique, fields)
@@ -174,6 +178,11 @@ class Declaration:
             v: takes the problems; see `Validation`.
 
         """
+
+
+def _mixin_takes_arguments(cls: type[Declaration]) -> bool:
+    following = cls.__mro__[cls.__mro__.index(Declaration) + 1 : -1]  # the last is object, which takes none
+    return any("__init_subclass__" in vars(base) for base in following)
 
 
 def _class_problems(cls: type[Declaration], doc: object, typed: set[str]) -> Iterator[tuple[str, str]]:
@@ -224,7 +233,9 @@ def _inherited(cls: type[Declaration]) -> Iterator[Plan]:
             yield plan
 
 
-def _fields(cls: type[Declaration], own: Iterable[tuple[str, object, str]], problems: list[str]) -> tuple[Field, ...]:
+def _fields(
+    cls: type[Declaration], own: Iterable[tuple[str, object, str | None]], problems: list[str]
+) -> tuple[Field, ...]:
     fields: dict[str, Field] = {}
     for plan in _inherited(cls):
         fields |= {field.name: field for field in plan.fields}

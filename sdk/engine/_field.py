@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
 
-from ._annotations import spelling
+from ._annotations import spelling, union_members, unwrapped
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -154,7 +154,7 @@ class Field:
         "until",
     )
 
-    def __init__(self, name: str, annotation: object, source: str, declared: Declared) -> None:
+    def __init__(self, name: str, annotation: object, source: str | None, declared: Declared) -> None:
         self.name = name
         self.annotation = annotation
         self.source = source
@@ -175,7 +175,12 @@ class Field:
     @property
     def spelled(self) -> str:
         """Its type, for messages."""
-        return self.source or spelling(self.annotation)
+        return spelling(self.annotation) if self.source is None else self.source
+
+    @property
+    def spelled_without_none(self) -> str:
+        """The type of its value where the source sets one, for messages."""
+        return spelling(union_members(unwrapped(self.annotation))[0])
 
     @property
     def required(self) -> bool:

@@ -116,14 +116,17 @@ def _argument_problems(field: Field) -> Iterator[str]:
         return
     if field.default is MISSING:
         if field.nullable:
-            plain = field.spelled.replace(" | None", "")
-            yield f"null keeps the default, and there is none; write attr(None, …), or {plain!r} if it must be set"
+            yield (
+                "null keeps the default, and there is none; "
+                f"write attr(None, …), or {field.spelled_without_none!r} if it must be set"
+            )
         if field.show is not MISSING:
             yield "show tells a default, and there is none"
     elif not (kind.suits(field.default) or (field.default is None and field.nullable)):
         yield f"its default does not suit its type: expected {field.spelled}, got {field.default!r}"
     if not (field.show is MISSING or isinstance(field.show, str) or kind.suits(field.show)):
-        yield f"show is a value of its type or a phrase: expected {field.spelled} or str, got {field.show!r}"
+        expected = " or ".join(dict.fromkeys((field.spelled_without_none, "str")))
+        yield f"show is a value of its type or a phrase: expected {expected}, got {field.show!r}"
 
 
 def _version_problems(field: Field) -> Iterator[str]:

@@ -260,6 +260,11 @@ def test_a_type_that_is_unknown_at_run_time_is_refused() -> None:
     )
 
 
+def test_an_empty_text_is_no_type() -> None:
+    (problem,) = refusal(lambda: with_field("", attr(doc="Something.")))
+    assert problem.startswith("value: its type '' cannot be evaluated: invalid syntax")
+
+
 @pytest.mark.parametrize("name", ["count", "for_each", "depends_on", "enabled", "version", "listen", "port"])
 def test_an_argument_that_belongs_to_doze_is_refused_at_the_top_level(name: str) -> None:
     (problem,) = refusal(lambda: with_field(str, attr("", doc="Something."), name))
@@ -386,13 +391,21 @@ def test_redefining_an_inherited_field_without_its_type_is_refused() -> None:
     ]
 
 
+Possibly = Optional[Literal["a"]]  # noqa: UP045 - an alias hides the None
+
+
 def test_null_needs_a_default_to_keep() -> None:
     def define() -> None:
         class Bad(Config):
             save: str | None = attr(doc="A schedule.")
+            names: Optional[list[str]] = attr(doc="Names.")  # noqa: UP045 - what this is about
+            choice: Possibly = attr(doc="A choice.")
 
+    told = "null keeps the default, and there is none; write attr(None, …), or"
     assert refusal(define) == [
-        "save: null keeps the default, and there is none; write attr(None, …), or 'str' if it must be set"
+        f"save: {told} 'str' if it must be set",
+        f"names: {told} 'list[str]' if it must be set",
+        f"choice: {told} \"Literal['a']\" if it must be set",
     ]
 
 
@@ -600,10 +613,12 @@ def test_a_shown_default_must_suit_the_type_or_be_a_phrase() -> None:
     def define() -> None:
         class Bad(Config):
             cores: int = attr(0, doc="Something.", show=1.5)
+            owner: str | None = attr(None, doc="Something.", show=5)
             name: str = attr(doc="Something.", show="the instance's")
 
     assert refusal(define) == [
         "cores: show is a value of its type or a phrase: expected int or str, got 1.5",
+        "owner: show is a value of its type or a phrase: expected str, got 5",
         "name: show tells a default, and there is none",
     ]
 
@@ -630,11 +645,36 @@ def test_a_class_is_a_config_or_a_block() -> None:
     assert refusal(define) == ["its bases: a class is a Config or a Block, not both"]
 
 
+def test_an_unknown_class_argument_is_refused() -> None:
+    def define() -> None:
+        class Bad(Config, docs="Something."):  # type: ignore[call-arg]
+            pass
+
+    assert refusal(define) == ["docs: there is no such class argument; there are doc and unique"]
+
+
+def test_a_mixin_may_take_class_arguments_of_its_own() -> None:
+    class Tagged:
+        tag: ClassVar[str]
+
+        def __init_subclass__(cls, tag: str = "", **kwargs: object) -> None:
+            super().__init_subclass__(**kwargs)
+            cls.tag = tag
+
+    class Before(Tagged, Config, tag="a"):
+        pass
+
+    class After(Config, Tagged, tag="b"):
+        pass
+
+    assert (Before.tag, After.tag) == ("a", "b")
+
+
 def test_all_problems_of_a_class_are_told_at_once() -> None:
     def define() -> None:
-        class Bad(Config, unique=("nothing",)):
+        class Bad(Config, unique=("nothing",), docs="Something."):  # type: ignore[call-arg]
             version: str = attr("", doc="Something.")
             a: set[str] = attr(doc="Something.")
             b: str = attr("")
 
-    assert [problem.split(":")[0] for problem in refusal(define)] == ["version", "a", "b", "unique"]
+    assert [problem.split(":")[0] for problem in refusal(define)] == ["docs", "version", "a", "b", "unique"]
