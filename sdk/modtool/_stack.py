@@ -35,7 +35,7 @@ from ._errors import ModtoolError
 from ._problems import Problem, of_answer, of_diagnostics
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence, Set as AbstractSet
     from pathlib import Path
 
     from ..engine import ConnString
@@ -247,23 +247,18 @@ class _Reading:
         while waiting:
             ready = [instance for instance in waiting.values() if not instance.needs & waiting.keys()]
             if not ready:
-                self._report_cycle(waiting)
-                ready = list(waiting.values())
+                cycle = _cycle({name: instance.needs for name, instance in waiting.items()})
+                self._report_cycle(cycle, self._type, waiting[cycle[0]].range)
+                ready = [waiting[name] for name in cycle[1:]]
             ordered += ready
             for instance in ready:
                 del waiting[instance.name]
         return tuple(ordered)
 
-    def _report_cycle(self, waiting: Mapping[str, Declared]) -> None:
-        for instance in waiting.values():
-            self.broken.add((instance.type, instance.name))
-        # Those that merely refer to a cycle wait as well; going on from any of them ends in it.
-        path = [next(iter(waiting))]
-        while (following := min(waiting[path[-1]].needs & waiting.keys())) not in path:
-            path.append(following)
-        cycle = [*path[path.index(following) :], following]
-        detail = f"These refer to each other: {' -> '.join(cycle)}."
-        self.problems.append(Diagnostic("Dependency cycle", detail, waiting[following].range))
+    def _report_cycle(self, cycle: Sequence[str], root: str, where: Range) -> None:
+        self.broken |= {(root, name) for name in cycle}
+        detail = f"These refer to each other: {' -> '.join(cycle)}." if cycle[2:] else f"{cycle[0]} refers to itself."
+        self.problems.append(Diagnostic("Dependency cycle", detail, where))
 
     def _root_arguments(self, body: Body) -> None:
         for name, attribute in body.attributes.items():
@@ -396,8 +391,13 @@ class _Reading:
         if waiting:
             self.roots["local"] = values
         while waiting:
-            ready = [name for name, attribute in waiting.items() if not _locals_in(attribute) & waiting.keys()]
-            for name in ready or list(waiting):  # a circle: let the language say what is missing
+            needs = {name: _locals_in(attribute) & waiting.keys() for name, attribute in waiting.items()}
+            ready = [name for name in waiting if not needs[name]]
+            if not ready:
+                cycle = _cycle(needs)
+                self._report_cycle(cycle, "local", waiting[cycle[0]].name_range)
+                ready = cycle[1:]
+            for name in ready:
                 values[name] = self._value_or_null("local", name, waiting.pop(name))
 
     def _value_or_null(self, root: str, name: str, attribute: Attribute | None) -> Value:
@@ -421,6 +421,15 @@ class _Reading:
         value, problems = evaluate_with_diagnostics(attribute.expression, Context(self.roots, HOST_FUNCTIONS))
         self.problems += problems
         return _Missing.VALUE if problems else value
+
+
+def _cycle(needs: Mapping[str, AbstractSet[str]]) -> list[str]:
+    """Return names each of which needs the next, from one to itself; each of *needs* has to need another or itself."""
+    # Those that merely refer to a cycle wait as well; going on from any of them ends in it.
+    path = [next(iter(needs))]
+    while (following := min(needs[path[-1]] & needs.keys())) not in path:
+        path.append(following)
+    return [*path[path.index(following) :], following]
 
 
 def _own_references(body: Body) -> Iterator[Traversal]:

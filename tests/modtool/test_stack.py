@@ -134,3 +134,33 @@ def test_depends_on_a_block_that_is_not_served_is_not_wrong_itself() -> None:
     config = block('depends_on = { "postgres.db" = "healthy" }') + 'postgres "db" {}\n'
 
     assert [line.partition(";")[0] for line in said(config)] == ["4,1-9: Not served"]
+
+
+# -- circles
+
+
+@pytest.mark.parametrize(
+    ("lines", "problem"),
+    [
+        (["a = local.b", "b = local.a"], "2,3-4: Dependency cycle; These refer to each other: a -> b -> a."),
+        (
+            ["z = local.b", "b = local.c", "c = local.b"],
+            "3,3-4: Dependency cycle; These refer to each other: b -> c -> b.",
+        ),
+        (["a = local.a"], "2,3-4: Dependency cycle; a refers to itself."),
+    ],
+)
+def test_locals_that_refer_to_each_other_are_said_to_do_so(lines: list[str], problem: str) -> None:
+    config = "locals {\n" + "".join(f"  {line}\n" for line in lines) + "}\n"
+
+    assert said(config + block(f"port = local.{lines[0][0]}")) == [problem]
+
+
+def test_every_circle_is_said() -> None:
+    pairs = [("a", "b"), ("b", "a"), ("c", "d"), ("d", "c"), ("e", "a")]
+    config = "".join(block(f"peer = httpd.{other}.url", name=one) for one, other in pairs)
+
+    assert said(config) == [
+        "1,1-10: Dependency cycle; These refer to each other: a -> b -> a.",
+        "7,1-10: Dependency cycle; These refer to each other: c -> d -> c.",
+    ]
