@@ -139,6 +139,10 @@ class Plugin:
 
         Whatever processes the plugin has started do not delay this, even if they hold its stdout or stderr. When it
         returns, the channel is closed, and no thread, socket or folder of this plugin is left.
+
+        Raises:
+            PluginError: The process cannot be killed, because another account owns it. The connection to it is gone all
+                the same. What a `Runner` raises comes through likewise.
         """
         with self._kill_lock:
             if self._killed:
@@ -172,19 +176,35 @@ class Plugin:
 
     def _end(self) -> None:
         self.ask_to_stop()
-        patience = self._patience()
-        self.broker.close()
-        if not self._process.is_test and not self._process.ended.wait(patience):
-            self._logger.warning("plugin %s failed to exit gracefully", self._name)
-            self._process.runner.kill()
-        self._end_broker()
-        if not self._process.is_test and threading.current_thread() is not self._stdio_thread:
-            self._stdio_thread.join(_LAST_OUTPUT)  # the stream ends with the plugin, once it has been read
-        self._stdio.cancel()
-        self.channel.close()
-        if not self._process.stop(_REAPED):
-            self._logger.error("plugin %s cannot be killed: it is still there after SIGKILL", self._name)
-        self._release()
+        patience = 0.0
+        try:
+            self._end_process()
+            patience = _REAPED
+        finally:  # what is ours goes, even if the process stays because it cannot be killed
+            self._let_go(patience)
+
+    def _end_process(self) -> None:
+        ended = self._process.is_test
+        try:
+            patience = self._patience()
+            self.broker.close()
+            ended = ended or self._process.ended.wait(patience)
+        finally:
+            if not ended:
+                self._logger.warning("plugin %s failed to exit gracefully", self._name)
+                self._process.runner.kill()
+
+    def _let_go(self, patience: float) -> None:
+        try:
+            self._end_broker()
+            if not self._process.is_test and threading.current_thread() is not self._stdio_thread:
+                self._stdio_thread.join(_LAST_OUTPUT)  # the stream ends with the plugin, once it has been read
+            self._stdio.cancel()
+            self.channel.close()
+            if not self._process.stop(patience):
+                self._logger.error("plugin %s cannot be killed: it is still there", self._name)
+        finally:
+            self._release()
 
     def _patience(self) -> float:
         """Seconds that the plugin has from now on."""

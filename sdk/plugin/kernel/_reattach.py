@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from ._announcement import Announcement
 from ._connection import Connection, static_tls
-from ._errors import ReattachError
+from ._errors import PluginError, ReattachError
 from ._listener import Address, SocketFolder
 from ._plugin import Plugin
 
@@ -119,15 +119,15 @@ def reattach(
     Raises:
         ReattachError: There is no such process, or nobody answers at its address.
     """
-    attached = Attached(config)
-    try:
+    with contextlib.ExitStack() as undo:
+        attached = Attached(config)
+        undo.callback(attached.stop, 0.0)
         _try_to_connect(config)
         folder = SocketFolder()
+        undo.callback(folder.close)
         announcement = Announcement(config.version, config.address)
         connection = Connection(announcement, folder, static_tls(tls), multiplex=False, options=options)
-    except BaseException:
-        attached.stop(0.0)
-        raise
+        undo.pop_all()
 
     def release() -> None:
         connection.close()
@@ -153,8 +153,14 @@ class AttachedRunner:
         self.name = f"process {pid}"
 
     def kill(self) -> None:
-        with contextlib.suppress(ProcessLookupError):
+        try:
             os.kill(int(self.id), signal.SIGKILL)
+        except ProcessLookupError:
+            pass  # it has ended
+        except PermissionError as error:
+            raise PluginError(
+                f"cannot kill plugin process {self.id}: it belongs to another account; end it as that one, or as root"
+            ) from error
 
     def to_host(self, address: Address) -> Address:
         return address

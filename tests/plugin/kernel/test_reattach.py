@@ -212,3 +212,36 @@ def test_a_plugin_outlives_a_host_that_hands_it_over(script: Callable[[str], lis
     folder.rmdir()  # the dead host's
 
     assert answer == b"x"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can run a process as another account")
+def test_a_process_of_another_account_cannot_be_killed_and_nothing_of_the_connection_is_left(
+    script: Callable[[str], list[str]], short_dir: Path
+) -> None:
+    """The process that attaches gives up root's rights first; it is attached to the one of this test."""
+    code = (
+        "import grpc, os, socket, threading\nfrom doze_sdk.plugin import kernel\n"
+        "kernel.reattach; grpc.insecure_channel('unix:/none').close()  # loads what only root may read\n"
+        "listener = socket.create_server(('127.0.0.1', 0))\nport = listener.getsockname()[1]\n"
+        "os.setgroups([]); os.setgid(65534); os.setuid(65534)\n"
+        f"config = kernel.ReattachConfig(kernel.Address('tcp', f'127.0.0.1:{{port}}'), 1, {os.getpid()})\n"
+        "plugin = kernel.reattach(config)\n"
+        "try: plugin.kill()\nexcept kernel.PluginError as error: print(error)\n"
+        "print([thread.name for thread in threading.enumerate() if thread.name.startswith('go-plugin')])\n"
+        "print(os.listdir(os.environ['TMPDIR']), flush=True)\n"
+        "os._exit(0)"
+    )
+    short_dir.chmod(0o777)
+    result = subprocess.run(script(code), capture_output=True, text=True, timeout=PATIENCE, check=False)
+
+    assert result.stdout.splitlines() == [
+        f"cannot kill plugin process {os.getpid()}: it belongs to another account; end it as that one, or as root",
+        "[]",
+        "[]",
+    ], result.stderr
+
+
+def test_attaching_that_fails_after_the_address_answered_leaves_nothing(start: Launch) -> None:
+    """The fixture that looks for leftovers judges."""
+    with pytest.raises((TypeError, ValueError)):
+        kernel.reattach(start().plugin.reattach_config(), options=[("no value",)])  # type: ignore[list-item]

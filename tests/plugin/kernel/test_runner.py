@@ -119,3 +119,23 @@ def test_a_box_cannot_be_handed_over_or_checked(short_dir: Path) -> None:
         pytest.raises(kernel.ReattachError, match="only a plugin on this machine"),
     ):
         plugin.reattach_config()
+
+
+def test_a_box_whose_runner_cannot_kill_it_leaves_nothing_of_ours(short_dir: Path) -> None:
+    """The fixture that looks for leftovers judges the rest, once the box has gone."""
+
+    class Stubborn(Elsewhere):
+        def kill(self) -> None:
+            raise ConnectionError("the engine of boxes is away")
+
+    runner = Stubborn(short_dir / "inside")
+    plugin = kernel.launch(runner, echo_plugin.HANDSHAKE, versions={1})
+    assert runner._process.pid is not None
+    os.kill(runner._process.pid, signal.SIGSTOP)
+    with pytest.raises(ConnectionError, match="the engine of boxes is away"):
+        plugin.kill()
+    left = Path(runner.outside).exists()
+    plugin.kill()
+    runner._process.kill()
+
+    assert not left
