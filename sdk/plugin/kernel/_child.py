@@ -157,6 +157,8 @@ class Child:
             data = os.read(descriptor, _LONGEST_LINE)
         except BlockingIOError:
             return
+        except OSError:
+            data = b""  # a runner's terminal says so when its other end is closed
         take = self._take_stdout if self._pipes[descriptor] == "stdout" else self._take_stderr
         take(data)
         if not data:
@@ -188,11 +190,12 @@ class Child:
     def _log(self, line: bytes) -> None:
         self._last_lines.append(line)
         if self._on_log_line is not None:
-            with _reported(self._logger, "on_log_line"):
+            with _reported(self._logger, "the function given as on_log_line"):
                 self._on_log_line(line)
-        record = self._parser.parse(line)
-        if self._logger.isEnabledFor(record.levelno):
-            self._logger.handle(record)  # under the name of the plugin's own logger, without making one of that name
+        with _reported(self._logger, "logging a line of the plugin's stderr"):
+            record = self._parser.parse(line)
+            if self._logger.isEnabledFor(record.levelno):
+                self._logger.handle(record)  # under the name of the plugin's own logger, without making one
 
 
 def describe_exit(exit_code: int | None) -> str:
@@ -209,12 +212,18 @@ def describe_exit(exit_code: int | None) -> str:
 
 
 @contextlib.contextmanager
-def _reported(logger: logging.Logger, callback: str) -> Iterator[None]:
-    """Keep a caller's function from ending a thread that others need."""
+def _reported(logger: logging.Logger, what: str) -> Iterator[None]:
+    """Keep a caller's function, filter or handler from ending the reading: the plugin would hang at a full pipe."""
     try:
         yield
-    except Exception:  # whatever the caller's function raises
-        logger.exception("the function given as %s failed", callback)
+    except Exception:  # noqa: BLE001  (whatever the caller's code raises)
+        try:
+            logger.exception("%s failed", what)
+        except Exception:  # noqa: BLE001  (the filter or handler again: nobody but stderr can be told)
+            import traceback
+
+            with contextlib.suppress(Exception):  # which may be closed
+                traceback.print_exc()
 
 
 def _readable(line: bytes) -> list[str]:

@@ -48,6 +48,7 @@ _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", 
 _LARGEST_EXACT = 2**53  # a Go host reads numbers as float64
 _DEEPEST = 6
 _LONGEST = 1000  # items of one list or dictionary
+_LONGEST_LINE_NUMBER = 9  # digits; Python itself converts no more than 4300
 
 
 class HclogHandler(logging.Handler):
@@ -151,7 +152,7 @@ class LogLineParser:
         record = _record(name, level, _text(values.pop("@message", "")), values)
         _set_time(record, _text(values.pop("@timestamp", "")))
         path, _, number = _text(values.pop("@caller", "")).rpartition(":")
-        if path and number.isdecimal():
+        if path and number.isdecimal() and len(number) <= _LONGEST_LINE_NUMBER:
             record.pathname, record.lineno = path, int(number)
             record.filename = os.path.basename(path)  # noqa: PTH119  (a path of the plugin's machine)
         return record

@@ -233,6 +233,7 @@ def test_the_timestamp_and_levels_of_a_go_plugin_are_understood() -> None:
         (b'{"@level":"info","@message":{"a":1}}', 20, "{'a': 1}"),
         (b'{"@level":"info"}', 20, ""),
         (b'{"@level":"info","@message":"m","@timestamp":"soon","@caller":"here"}', 20, "m"),
+        (b'{"@level":"info","@message":"m","@caller":"x:' + b"9" * 5000 + b'"}', 20, "m"),
         (b"[" * 5000, 10, "[" * 5000),
         (b'{"a":' * 5000, 10, '{"a":' * 5000),
     ],
@@ -250,10 +251,39 @@ def test_after_a_go_panic_untagged_lines_are_errors() -> None:
     assert [parser.parse(line).levelno for line in lines] == [10, 40, 40, 20]
 
 
-@given(st.binary())
-def test_no_line_can_break_the_parser(line: bytes) -> None:
-    kernel.parse_log_line(line)
-    kernel.parse_log_line(b'{"@level":"info","@message":' + line)
+def joined(members: list[tuple[str, str]]) -> str:
+    """A JSON object of these members, which may have the same names."""
+    return f"{{{','.join(f'{name}:{value}' for name, value in members)}}}"
+
+
+# Text with half surrogate pairs too, and numbers that Python and Go read differently or not at all.
+TEXTS = st.text(st.characters(exclude_categories=()))
+NAMES = st.builds(json.dumps, TEXTS, ensure_ascii=st.booleans())
+NUMBERS = st.sampled_from(["0", "-0", "1e999", "-1e-999", "NaN", "-Infinity", "9" * 400, "9" * 5000, "1." + "9" * 5000])
+PLACES = st.builds("{}:{}".format, TEXTS, st.integers(0, 6000).map("9".__mul__) | st.text("0123456789٣", max_size=20))
+TIMES = st.datetimes(timezones=st.none() | st.timezones()).map(str) | st.just("9999-12-31T23:59:59.999999-23:59")
+DEPTHS = st.integers(1, 3000).map(lambda depth: "[" * depth + "]" * depth)
+VALUES = st.recursive(
+    (st.none() | st.booleans() | st.integers() | st.floats() | PLACES | TIMES).map(json.dumps) | NAMES | NUMBERS,
+    lambda inner: (
+        st.lists(inner).map(lambda items: f"[{','.join(items)}]") | st.lists(st.tuples(NAMES, inner)).map(joined)
+    ),
+    max_leaves=10,
+)
+KEYS = st.sampled_from(['"@level"', '"@message"', '"@timestamp"', '"@module"', '"@caller"']) | NAMES
+LEVELS = st.sampled_from(["trace", "debug", "INFO", "Warn", "error"])
+
+
+@settings(deadline=None)  # an example may have thousands of digits
+@given(st.lists(st.tuples(KEYS, VALUES | DEPTHS)), LEVELS, st.binary())
+def test_no_line_can_break_the_parser(members: list[tuple[str, str]], level: str, rest: bytes) -> None:
+    made = joined([('"@level"', json.dumps(level)), *members]).encode("utf-8", "surrogatepass")
+    valid = joined([*members, ('"@level"', json.dumps(level))]).encode("utf-8", "surrogatepass")
+    for line in (made, valid, made[:-1] + b"," + rest, rest):
+        read = kernel.parse_log_line(line)
+
+        assert read.levelno in {kernel.TRACE, 10, 20, 30, 40}
+        logging.Formatter("%(asctime)s %(name)s %(pathname)s:%(lineno)d %(message)s").format(read)
 
 
 HOOKS = """

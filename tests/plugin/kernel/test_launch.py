@@ -8,7 +8,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import grpc
 import pytest
@@ -334,6 +334,42 @@ def test_a_function_for_lines_that_fails_does_not_stop_the_reading(
     call.run("import logging\nfor number in range(2000): logging.error('x' * 500)")
 
     assert call("Echo", b"still here") == b"still here"
+
+
+class Raising(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> NoReturn:
+        raise KeyError(record.msg)
+
+
+FULL_PIPE = "for _ in range(300): os.write(2, b'x' * 999 + b'\\n')\n"
+
+
+@pytest.mark.parametrize("kind", ["filter", "handler"])
+def test_a_filter_or_handler_that_raises_does_not_stop_the_reading(
+    script: Script, capsys: pytest.CaptureFixture[str], kind: str
+) -> None:
+    logger = logging.Logger("theirs")  # noqa: LOG001  (one that nobody else has)
+    if kind == "filter":
+        logger.addFilter(Raising().emit)
+    else:
+        logger.addHandler(Raising())
+    code = "import os\nos.write(2, b'first\\n')\nprint('1|1|unix|/tmp/x|grpc|', flush=True)\n"
+    plugin = kernel.launch(script(code + FULL_PIPE), echo_plugin.HANDSHAKE, versions={1}, logger=logger)
+    ended = plugin.wait(PATIENCE)
+    plugin.kill()
+
+    assert (ended, plugin.exit_code) == (True, 0)
+    assert "KeyError: 'first'" in capsys.readouterr().err
+
+
+def test_a_line_with_an_endless_number_does_not_stop_the_reading(script: Script) -> None:
+    line = json.dumps({"@level": "info", "@message": "m", "@caller": "x:" + "9" * 5000})
+    code = f"import os\nprint('1|1|unix|/tmp/x|grpc|', flush=True)\nos.write(2, b'{line}\\n')\n"
+    plugin = kernel.launch(script(code + FULL_PIPE), echo_plugin.HANDSHAKE, versions={1})
+    ended = plugin.wait(PATIENCE)
+    plugin.kill()
+
+    assert (ended, plugin.exit_code) == (True, 0)
 
 
 def test_the_context_manager_kills_the_plugin() -> None:
