@@ -13,17 +13,23 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import TYPE_CHECKING
 
-from ..engine import BUILTIN, DecodeRequest, Version
+from ..engine import BUILTIN, DecodeRequest, DurationError, Version, parse_duration
 from ..hcl import (
+    BOOL,
     CORE_ARGUMENTS,
+    STRING,
     Argument,
+    AttributeSchema,
     AttributeStep,
     BlockNotFoundError,
+    BlockSchema,
     BlockSelectionError,
     Body,
     Context,
     Diagnostic,
     IndexStep,
+    Schema,
+    decode,
     evaluate_with_diagnostics,
     find_block,
     from_json,
@@ -39,7 +45,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ..engine import ConnString
-    from ..hcl import Attribute, Block, Expression, File, Range, Traversal, Value
+    from ..hcl import Attribute, Block, Decoded, Expression, File, Range, Traversal, Value, ValueType
 
 VARIABLE = "DOZE_VAR_"
 """Environment variables ``DOZE_VAR_<name>`` give a declared variable another value than its default, as with doze."""
@@ -50,6 +56,24 @@ _REFUSED = {
 }
 # They change nothing that is served here.
 _PASSED_OVER = frozenset({"modules", "output", "defaults"})
+
+
+def _optional(kind: ValueType, *names: str) -> list[AttributeSchema]:
+    return [AttributeSchema(name, kind, required=False) for name in names]
+
+
+# What the host takes in its own blocks: doze, internal/config/decode.go and vars.go.
+_SCHEMAS = {
+    "variable": Schema([*_optional(STRING, "type", "default", "description"), *_optional(BOOL, "sensitive")]),
+    "output": Schema([*_optional(STRING, "value", "description"), *_optional(BOOL, "sensitive")]),
+    "defaults": Schema([*_optional(STRING, "idle_timeout"), *_optional(BOOL, "domains")]),
+    "modules": Schema(
+        [*_optional(STRING, "mirror"), *_optional(BOOL, "enabled")],
+        [BlockSchema("module", Schema(_optional(STRING, "source", "version"), labels=["name"]))],
+    ),
+}
+# These may be any expression.
+_ANYTHING = {"variable": frozenset({"type", "default"}), "output": frozenset({"value"})}
 _REFUSED_ARGUMENTS = {
     "for_each": "modtool dev does not evaluate for_each; write one block for each instance",
     "count": "modtool dev does not evaluate count; write one block for each instance",
@@ -213,6 +237,7 @@ class _Reading:
         self.roots: dict[str, Value] = {"var": {}}
         # What is referred to in vain, as root and name: it was refused, or has no value.
         self.broken: set[tuple[str, str]] = set()
+        self._declared: dict[tuple[str, str], Range] = {}
         # One block without a name keeps a plugin from decoding any.
         self.nameless: list[Block] = []
 
@@ -222,23 +247,33 @@ class _Reading:
         by_type: dict[str, list[Block]] = {}
         for block in body.blocks:
             by_type.setdefault(block.type, []).append(block)
+        self._labels(file, by_type)
         self._variables(by_type.pop("variable", []))
         self._locals(by_type.pop("locals", []))
+        for kind in sorted(_PASSED_OVER & by_type.keys()):
+            self._pass_over(kind, by_type.pop(kind))
         own = by_type.pop(self._type, [])
         for kind, blocks in by_type.items():
-            if kind not in _PASSED_OVER:
-                why = _REFUSED.get(kind, f"modtool dev serves blocks of type {self._type!r} only")
-                self.problems += [Diagnostic("Not served", why, block.type_range) for block in blocks]
-                self.broken |= {(kind, block.labels[0]) for block in blocks if block.labels}
-        try:
-            find_block(file, self._type, "")
-        except BlockSelectionError as error:
-            self.problems += error.diagnostics
-        except BlockNotFoundError:
-            pass
+            why = _REFUSED.get(kind, f"modtool dev serves blocks of type {self._type!r} only")
+            self.problems += [Diagnostic("Not served", why, block.type_range) for block in blocks]
+            self.broken |= {(kind, block.labels[0]) for block in blocks if block.labels}
         named = self._named(own)
         enabled = {name: block for name, block in named.items() if self._enabled(block.body.attributes.get("enabled"))}
         return [self._instance(name, block, set(enabled)) for name, block in enabled.items()]
+
+    def _labels(self, file: File, by_type: Mapping[str, Sequence[Block]]) -> None:
+        for kind in (self._type, "variable", "output"):
+            try:
+                find_block(file, kind, "")
+            except BlockSelectionError as error:
+                self.problems += error.diagnostics
+            except BlockNotFoundError:
+                continue
+        for kind in ("locals", "defaults", "modules"):
+            detail = f"No labels are expected for {kind} blocks."
+            for block in by_type.get(kind, ()):
+                if block.labels:
+                    self.problems.append(Diagnostic(f"Extraneous label for {kind}", detail, block.label_ranges[0]))
 
     def in_order(self, declared: list[Declared]) -> tuple[Declared, ...]:
         """Put each instance behind those that it refers to."""
@@ -274,15 +309,19 @@ class _Reading:
         for block in blocks:
             if len(block.labels) != 1:
                 self.nameless.append(block)
-            elif (name := block.labels[0]) in named:
-                detail = f'There already is a {block.type} "{name}", at {named[name].range}.'
-                self.problems.append(Diagnostic("Duplicate name", detail, block.range))
-            elif not _NAME.fullmatch(name):
+            elif not _NAME.fullmatch(name := block.labels[0]):
                 detail = "A name must be fit for a folder: not empty, and without slashes."
                 self.problems.append(Diagnostic("Unsuitable name", detail, block.label_ranges[0]))
-            else:
+            elif self._is_first(block.type, name, block.range):
                 named[name] = block
         return named
+
+    def _is_first(self, kind: str, name: str, where: Range) -> bool:
+        first = self._declared.setdefault((kind, name), where)
+        if first is not where:
+            detail = f'{kind} "{name}" is already declared, at {first}.'
+            self.problems.append(Diagnostic("Duplicate name", detail, where))
+        return first is where
 
     def _instance(self, name: str, block: Block, names: set[str]) -> Declared:
         attributes = block.body.attributes
@@ -375,18 +414,35 @@ class _Reading:
     def _variables(self, blocks: Iterable[Block]) -> None:
         values: dict[str, Value] = {}
         for block in blocks:
-            for name in block.labels[:1]:
-                default = block.body.attributes.get("default")
-                given = os.environ.get(f"{VARIABLE}{name}")
-                if default is None and given is None:
-                    detail = f'Variable "{name}" has no default; set {VARIABLE}{name}, or give it one.'
-                    self.problems.append(Diagnostic("Missing value", detail, block.range))
-                values[name] = self._value_or_null("var", name, default) if given is None else given
+            sound = not self._decoded(block).diagnostics
+            if len(block.labels) != 1 or not sound:
+                self.broken |= {("var", name) for name in block.labels[:1]}
+            elif self._is_first(block.type, block.labels[0], block.range):
+                values[block.labels[0]] = self._variable(block)
         self.roots["var"] = values
+
+    def _variable(self, block: Block) -> Value:
+        name, default = block.labels[0], block.body.attributes.get("default")
+        given = os.environ.get(f"{VARIABLE}{name}")
+        if given is not None:
+            return given
+        if default is None:
+            detail = f'Variable "{name}" has no default; set {VARIABLE}{name}, or give it one.'
+            self.problems.append(Diagnostic("Missing value", detail, block.range))
+        return self._value_or_null("var", name, default)
 
     def _locals(self, blocks: Iterable[Block]) -> None:
         """Evaluate locals, which may refer to each other in any order."""
-        waiting = {name: attribute for block in blocks for name, attribute in block.body.attributes.items()}
+        bodies = [block.body for block in blocks]
+        for nested in (block for body in bodies for block in body.blocks):
+            detail = "Blocks are not allowed here."
+            self.problems.append(Diagnostic(f'Unexpected "{nested.type}" block', detail, nested.type_range))
+        waiting = {
+            name: attribute
+            for body in bodies
+            for name, attribute in body.attributes.items()
+            if self._is_first("local", name, attribute.name_range)
+        }
         values: dict[str, Value] = {}
         if waiting:
             self.roots["local"] = values
@@ -399,6 +455,43 @@ class _Reading:
                 ready = cycle[1:]
             for name in ready:
                 values[name] = self._value_or_null("local", name, waiting.pop(name))
+
+    def _pass_over(self, kind: str, blocks: Sequence[Block]) -> None:
+        """Look whether the host would take blocks that make no difference here."""
+        for block in blocks:
+            decoded = self._decoded(block)
+            if kind == "output":
+                for name in block.labels[:1]:
+                    self._is_first(kind, name, block.range)
+            elif block is not blocks[0]:
+                detail = f"Only one {kind} block is allowed. Another was defined at {blocks[0].range}."
+                self.problems.append(Diagnostic(f"Duplicate {kind} block", detail, block.range))
+            if timeout := decoded.arguments.get("idle_timeout"):
+                self._idle_timeout(timeout)
+
+    def _idle_timeout(self, argument: Argument) -> None:
+        text = str(argument.value)
+        try:
+            negative = bool(text) and parse_duration(text).total_seconds() < 0
+        except DurationError:
+            detail = f'"{text}" is not a valid duration (try "5m", "30s").'
+        else:
+            detail = "An idle_timeout must not be negative." if negative else ""
+        if detail:
+            self.problems.append(Diagnostic("Unsuitable value", detail, argument.range))
+
+    def _decoded(self, block: Block) -> Decoded:
+        """Decode one of the host's own blocks, without what is anything at all or cannot be had."""
+        schema = _SCHEMAS[block.type]
+        strip = set(_ANYTHING.get(block.type, ()))
+        for name, attribute in block.body.attributes.items():
+            roots = {reference.name for reference in references(attribute.expression)}
+            late = block.type == "output" and self._type in roots
+            if name in schema.attributes and (late or self.broken & set(_referred(attribute.expression))):
+                strip.add(name)
+        decoded = decode(block.body, schema, self._context(), strip=strip)
+        self.problems += decoded.diagnostics
+        return decoded
 
     def _value_or_null(self, root: str, name: str, attribute: Attribute | None) -> Value:
         """Return a value that others refer to; without one, they refer to it in vain."""
@@ -416,11 +509,14 @@ class _Reading:
                 detail = f'"{attribute.name}" cannot refer to an instance: {_TOO_EARLY}'
                 self.problems.append(Diagnostic("Unsuitable reference", detail, reference.range))
                 return _Missing.VALUE
-        from ..hcl import HOST_FUNCTIONS
-
-        value, problems = evaluate_with_diagnostics(attribute.expression, Context(self.roots, HOST_FUNCTIONS))
+        value, problems = evaluate_with_diagnostics(attribute.expression, self._context())
         self.problems += problems
         return _Missing.VALUE if problems else value
+
+    def _context(self) -> Context:
+        from ..hcl import HOST_FUNCTIONS
+
+        return Context(self.roots, HOST_FUNCTIONS)
 
 
 def _cycle(needs: Mapping[str, AbstractSet[str]]) -> list[str]:

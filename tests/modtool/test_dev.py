@@ -205,7 +205,7 @@ REFUSALS = [
     "doze.hcl:14,3-9: Not evaluated; modtool dev serves on a `port` only",
     "doze.hcl:15,12-13: Unsuitable port; Expected a whole number from 1 to 65535, got 0.",
     "doze.hcl:17,9-10: Missing name for greeter; All greeter blocks must have 1 labels (name).",
-    'doze.hcl:19,1-16: Duplicate name; There already is a greeter "twice", at doze.hcl:18,1-16.',
+    'doze.hcl:19,1-16: Duplicate name; greeter "twice" is already declared, at doze.hcl:18,1-16.',
     'doze.hcl:22,3-10: Unsupported argument; An argument named "greting" is not expected here. Did you mean',
     "doze.hcl:23,15-18: Unsuitable value type;",
     'doze.hcl:24,14-30: Unknown instance; This file has no enabled greeter "tpyo". Did you mean "typo"?',

@@ -164,3 +164,146 @@ def test_every_circle_is_said() -> None:
         "1,1-10: Dependency cycle; These refer to each other: a -> b -> a.",
         "7,1-10: Dependency cycle; These refer to each other: c -> d -> c.",
     ]
+
+
+# -- the host's own blocks
+
+UNEXPECTED = "Unsupported argument; An argument named"
+ONLY_ONE = "Only one defaults block is allowed."
+ALLOWED = """\
+defaults {
+  idle_timeout = "90s"
+  domains      = "true"
+}
+modules {
+  mirror  = upper(var.one)
+  enabled = true
+  module "httpd" {
+    source  = "acme/httpd"
+    version = "1.0.0"
+  }
+}
+variable "one" {
+  type        = string
+  default     = "x"
+  description = 7
+  sensitive   = true
+}
+variable "two" {
+  default = 2
+}
+variable "many" {
+  type    = list(string)
+  default = ["x"]
+}
+locals {
+  late = true
+}
+locals {
+  three = var.two + 1
+}
+output "url" {
+  value       = httpd.a.url
+  description = "where ${httpd.a.name} and ${local.three} are"
+  sensitive   = false
+}
+output "nothing" {}
+locals {}
+"""
+
+
+def test_what_the_host_takes_in_its_own_blocks_is_not_refused() -> None:
+    assert said(ALLOWED + block()) == []
+
+
+@pytest.mark.parametrize(
+    ("config", "problems"),
+    [
+        (
+            'variable "a" { defualt = 1 }',
+            [
+                f'1,16-23: {UNEXPECTED} "defualt" is not expected here. Did you mean "default"?',
+            ],
+        ),
+        (
+            "variable { defualt = 1 }",
+            [
+                "1,10-11: Missing name for variable; All variable blocks must have 1 labels (name).",
+                f'1,12-19: {UNEXPECTED} "defualt" is not expected here. Did you mean "default"?',
+            ],
+        ),
+        (
+            'variable "a" "b" { default = 1 }',
+            ["1,14-17: Extraneous label for variable; Only 1 labels (name) are expected for variable blocks."],
+        ),
+        (
+            'variable "a" {\n  default = 1\n  validation {}\n}',
+            ['3,3-13: Unsupported block type; Blocks of type "validation" are not expected here.'],
+        ),
+        (
+            'variable "a" { default = 1 }\nvariable "a" { default = 2 }',
+            ['2,1-13: Duplicate name; variable "a" is already declared, at doze.hcl:1,1-13.'],
+        ),
+        (
+            'locals "x" {}',
+            ["1,8-11: Extraneous label for locals; No labels are expected for locals blocks."],
+        ),
+        (
+            "locals {\n  x {}\n}",
+            ['2,3-4: Unexpected "x" block; Blocks are not allowed here.'],
+        ),
+        (
+            "locals {\n  b = 1\n}\nlocals {\n  b = 2\n}",
+            ['5,3-4: Duplicate name; local "b" is already declared, at doze.hcl:2,3-4.'],
+        ),
+        ("output {}", ["1,8-9: Missing name for output; All output blocks must have 1 labels (name)."]),
+        (
+            'output "a" { valeu = 1 }',
+            ['1,14-19: Unsupported argument; An argument named "valeu" is not expected here. Did you mean "value"?'],
+        ),
+        (
+            'output "a" {}\noutput "a" {}',
+            ['2,1-11: Duplicate name; output "a" is already declared, at doze.hcl:1,1-11.'],
+        ),
+        (
+            "defaults { bogus = nonsense }",
+            ['1,12-17: Unsupported argument; An argument named "bogus" is not expected here.'],
+        ),
+        (
+            "defaults { domains = [] }",
+            ["1,22-23: Unsuitable value type; Unsuitable value: bool required, but have tuple"],
+        ),
+        (
+            'defaults { idle_timeout = "5 minutes" }',
+            ['1,27-38: Unsuitable value; "5 minutes" is not a valid duration (try "5m", "30s").'],
+        ),
+        (
+            'defaults { idle_timeout = "-5m" }',
+            ["1,27-32: Unsuitable value; An idle_timeout must not be negative."],
+        ),
+        ('defaults "x" {}', ["1,10-13: Extraneous label for defaults; No labels are expected for defaults blocks."]),
+        (
+            "defaults {}\ndefaults {}",
+            [
+                f"2,1-9: Duplicate defaults block; {ONLY_ONE} Another was defined at doze.hcl:1,1-9.",
+            ],
+        ),
+        (
+            "modules {\n  httpd {}\n}",
+            ['2,3-8: Unsupported block type; Blocks of type "httpd" are not expected here.'],
+        ),
+        (
+            'modules {\n  module {\n    source = "a/b"\n  }\n}',
+            ["2,10-11: Missing name for module; All module blocks must have 1 labels (name)."],
+        ),
+    ],
+)
+def test_what_the_host_does_not_take_in_its_own_blocks_is_refused(config: str, problems: list[str]) -> None:
+    assert said(f"{config}\n{block()}") == problems
+
+
+def test_what_refers_to_a_variable_that_was_refused_is_not_wrong_itself() -> None:
+    config = 'variable "a" { defualt = 1 }\nvariable "b" "c" {}\ndefaults {\n  domains = var.a\n}\n'
+    summaries = [line.partition(";")[0] for line in said(config + block("port = var.a + var.b"))]
+
+    assert summaries == ["1,16-23: Unsupported argument", "2,14-17: Extraneous label for variable"]
