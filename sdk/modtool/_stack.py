@@ -84,6 +84,7 @@ _TOO_EARLY = (
     "the host evaluates variables, locals and its own arguments (port, version, enabled, depends_on) "
     "before there are any."
 )
+_ONE_ADDRESS = "modtool dev serves every instance on 127.0.0.1."
 _ROOT_ARGUMENTS = {
     "name": "",
     "listen": "modtool dev serves on the `port` of each instance only",
@@ -259,7 +260,9 @@ class _Reading:
             self.broken |= {(kind, block.labels[0]) for block in blocks if block.labels}
         named = self._named(own)
         enabled = {name: block for name, block in named.items() if self._enabled(block.body.attributes.get("enabled"))}
-        return [self._instance(name, block, set(enabled)) for name, block in enabled.items()]
+        declared = [self._instance(name, block, set(enabled)) for name, block in enabled.items()]
+        self._ports(declared)
+        return declared
 
     def _labels(self, file: File, by_type: Mapping[str, Sequence[Block]]) -> None:
         for kind in (self._type, "variable", "output"):
@@ -368,6 +371,16 @@ class _Reading:
             return value
         self._refuse(attribute, value, "a whole number from 1 to 65535", "Unsuitable port")
         return None
+
+    def _ports(self, declared: Iterable[Declared]) -> None:
+        """Refuse a port that an instance before has."""
+        taken: dict[int, Declared] = {}
+        for instance in declared:
+            first = instance if instance.port is None else taken.setdefault(instance.port, instance)
+            if first is not instance:
+                where = instance.source.body.attributes["port"].expression.range
+                detail = f"The same port as {first.block}, at {first.range}; {_ONE_ADDRESS}"
+                self.problems.append(Diagnostic("Duplicate port", detail, where))
 
     def _refuse(
         self, attribute: Attribute | None, value: Value | _Missing, expected: str, summary: str = "Unsuitable value"

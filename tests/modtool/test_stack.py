@@ -136,6 +136,25 @@ def test_depends_on_a_block_that_is_not_served_is_not_wrong_itself() -> None:
     assert [line.partition(";")[0] for line in said(config)] == ["4,1-9: Not served"]
 
 
+# -- ports
+
+
+def test_a_port_that_another_instance_has_is_refused_with_its_line() -> None:
+    ports = {"a": "7001", "b": "7002", "c": '"7001"', "d": "7000 + 1"}
+    problems = read("".join(block(f"port = {port}", name=name) for name, port in ports.items())).problems
+
+    text = 'The same port as httpd "a", at doze.hcl:1,1-10; modtool dev serves every instance on 127.0.0.1.'
+
+    assert [problem.text for problem in sorted(problems)] == [
+        f'doze.hcl:8,10-16: Duplicate port; {text}\n  8 |   port = "7001"\n    |          ^^^^^^',
+        f"doze.hcl:11,10-18: Duplicate port; {text}\n  11 |   port = 7000 + 1\n     |          ^^^^^^^^",
+    ]
+
+
+def test_an_instance_that_is_disabled_takes_no_port() -> None:
+    assert said(block("port = 7001", "enabled = false") + block("port = 7001", name="b")) == []
+
+
 # -- circles
 
 
