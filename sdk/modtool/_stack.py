@@ -211,7 +211,7 @@ def read_stack(file: Path, engine_type: str, *, versionless: bool) -> Stack:
 
     Raises:
         ParseError: the file is no HCL.
-        ModtoolError: the file cannot be read, or declares no such block.
+        ModtoolError: the file cannot be read, declares no such block, or has all of them disabled.
 
     """
     try:
@@ -223,6 +223,8 @@ def read_stack(file: Path, engine_type: str, *, versionless: bool) -> Stack:
     declared = reading.instances(parsed)
     ordered = reading.in_order(declared)
     if not ordered and not reading.problems:
+        if reading.disabled:
+            raise ModtoolError(f"every instance of {file} has `enabled = false`; enable one of them")
         raise ModtoolError(f'{file} declares no instance; write a block: {engine_type} "name" {{ … }}')
     content = _without(reading.nameless, parsed.source.text).encode("utf-8", "surrogateescape")
     return Stack(file, content, ordered, list(of_diagnostics(reading.problems)), reading.roots, reading.broken)
@@ -241,6 +243,7 @@ class _Reading:
         self._declared: dict[tuple[str, str], Range] = {}
         # One block without a name keeps a plugin from decoding any.
         self.nameless: list[Block] = []
+        self.disabled: set[str] = set()
 
     def instances(self, file: File) -> list[Declared]:
         body = file.body
@@ -260,6 +263,7 @@ class _Reading:
             self.broken |= {(kind, block.labels[0]) for block in blocks if block.labels}
         named = self._named(own)
         enabled = {name: block for name, block in named.items() if self._enabled(block.body.attributes.get("enabled"))}
+        self.disabled = named.keys() - enabled.keys()
         declared = [self._instance(name, block, set(enabled)) for name, block in enabled.items()]
         self._ports(declared)
         return declared

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from doze_sdk.modtool import ModtoolError
 from doze_sdk.modtool._stack import Stack, read_stack
 
 
@@ -153,6 +154,16 @@ def test_a_port_that_another_instance_has_is_refused_with_its_line() -> None:
 
 def test_an_instance_that_is_disabled_takes_no_port() -> None:
     assert said(block("port = 7001", "enabled = false") + block("port = 7001", name="b")) == []
+
+
+# -- nothing to serve
+
+
+def test_a_config_whose_instances_are_all_disabled_is_said_to_be_that() -> None:
+    with pytest.raises(ModtoolError) as caught:
+        read(block("enabled = false") + block("enabled = false", name="b"))
+
+    assert str(caught.value) == "every instance of doze.hcl has `enabled = false`; enable one of them"
 
 
 # -- circles
