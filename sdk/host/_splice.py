@@ -322,10 +322,15 @@ def _holder_of(port: int) -> str:
         try:
             if any(str(link.readlink()) in inodes for link in (folder / "fd").iterdir()):
                 words = (folder / "cmdline").read_bytes().rstrip(b"\0").split(b"\0")
-                return f"process {folder.name} ({b' '.join(words).decode(errors='replace')[:120]})"
+                command = b" ".join(words).decode(errors="replace")[:120]
+                return f"process {folder.name} ({_printable(command)})"
         except OSError:
             continue
     return ""
+
+
+def _printable(text: str) -> str:
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def _listening(table: Path, port: int) -> list[str]:

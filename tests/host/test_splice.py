@@ -3,6 +3,8 @@ import os
 import resource
 import socket
 import struct
+import subprocess
+import sys
 import threading
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
@@ -280,6 +282,19 @@ def test_a_port_in_use_is_refused_with_its_number_and_its_holder(path):
     assert caught.value.port == port
     assert f"port {port} on 127.0.0.1 is in use by process {os.getpid()} (" in str(caught.value)
     assert str(caught.value).endswith("); stop it or choose another port")
+
+
+def test_a_holder_whose_command_line_has_control_characters_stays_within_the_sentence(path):
+    code = "# \x1b[2J \u202e \u00e9\nfrom socket import *\nl = create_server(('127.0.0.1', 0))\n"
+    code += "print(l.getsockname()[1], flush=True)\ninput()"
+    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
+        port = int(holder.stdout.readline())
+        with pytest.raises(PortInUseError) as caught:
+            Splice(("127.0.0.1", port), backend=path)
+        holder.communicate(b"\n")
+
+    assert f"by process {holder.pid} (" in str(caught.value)
+    assert "-c # \\x1b[2J \\u202e \u00e9\\nfrom socket import" in str(caught.value)
 
 
 def test_a_holder_that_cannot_be_seen_is_described_by_the_way_to_find_it():
