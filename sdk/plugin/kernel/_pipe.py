@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 #: Seconds that a peer may take to close its side after ours is closed.
 LINGER: Final = 5.0
 _MOST_WAITING: Final = 2 * CHUNK
+_RECORD: Final = 1 << 14  # bytes of content in a TLS record, at most (RFC 8446, section 5.1)
 
 
 class Carrier(ABC):
@@ -293,7 +294,7 @@ class Pipe:
                 self._deliver(self._loop.decrypted[:size])
             if security.peer_finished:
                 self._finish_inner()
-            if size < CHUNK:
+            if not security.more:
                 break
         if not self.ended:
             self._send_pending(security)
@@ -493,17 +494,23 @@ class Security:
         self._tls: Final = context.wrap_bio(self._in, self._out, server_side=name is None, server_hostname=name)
         #: Whether the peer has said that it will send nothing more.
         self.peer_finished = False
+        self._fed_all = False  # the input takes nothing after its end, but `finish` has to put records back
 
     def feed(self, data: memoryview) -> None:
         self._in.write(data)
 
     def feed_eof(self) -> None:
-        self._in.write_eof()
+        self._fed_all = True
 
     @property
     def kept(self) -> int:
         """Received bytes that are not decrypted yet."""
         return self._in.pending
+
+    @property
+    def more(self) -> bool:
+        """Whether to decrypt again, for further records or for the end."""
+        return self._fed_all or self._in.pending > 0
 
     def pending(self) -> bytes:
         return self._out.read()
@@ -513,7 +520,10 @@ class Security:
         try:
             self._tls.do_handshake()
         except ssl.SSLWantReadError:
-            return False
+            if not self._fed_all:
+                return False
+            self._in.write_eof()
+            self._tls.do_handshake()
         return True
 
     def encrypt(self, data: memoryview) -> bytes:
@@ -521,17 +531,19 @@ class Security:
         return self._out.read()
 
     def decrypt(self, into: memoryview) -> int:
-        """Decrypt as much as there is and fits; less than `into` holds means that there is no more."""
+        """Decrypt whole records as long as there is room for the largest; see `more`."""
+        if self._fed_all and not self._in.pending:
+            self._in.write_eof()
         size = 0
         read = self._tls.read
         try:
-            while size < CHUNK:
+            while size <= CHUNK - _RECORD:
                 more = cast("int", read(CHUNK - size, into[size:] if size else into))
                 if not more:
                     self.peer_finished = True
                     break
                 size += more
-                if not self._in.pending and not self._tls.pending():
+                if not self._in.pending:
                     break
         except ssl.SSLWantReadError:
             pass
@@ -541,9 +553,13 @@ class Security:
 
     def finish(self) -> None:
         """Say that nothing more will be sent."""
-        # The farewell is written at once; that the peer's has not come yet, or never will, is no matter.
+        # The farewell is written at once; that the peer's has not come yet, or never will, is no matter. But `unwrap`
+        # looks for it, and destroys what it finds before it.
+        undecrypted = self._in.read()
         with suppress(ssl.SSLError):
             self._tls.unwrap()
+        if undecrypted:
+            self._in.write(undecrypted)
 
 
 def _shut_down(sock: socket.socket) -> None:

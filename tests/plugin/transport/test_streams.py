@@ -17,7 +17,7 @@ from doze_sdk.plugin.kernel._backend import Backend
 from doze_sdk.plugin.kernel._errors import PluginError
 from doze_sdk.plugin.kernel._pipe import Pipe
 from doze_sdk.plugin.kernel._relay import Relay, TLSContexts
-from tests.plugin.transport.conftest import MODES, RawBackend, Servers, Wire, call, eventually
+from tests.plugin.transport.conftest import MODES, PATIENCE, RawBackend, Servers, Wire, call, eventually
 
 MIB = 1024 * 1024
 MakeWire = Callable[[str, Backend], Wire]
@@ -90,6 +90,39 @@ def test_everything_that_was_sent_before_closing_arrives(wire: Wire, raw: RawBac
 
     reader.join()
     assert received == [content]
+
+
+@pytest.mark.parametrize("finisher", ["host", "plugin"])
+def test_whoever_finishes_still_gets_what_was_on_its_way(wire: Wire, raw: RawBackend, finisher: str) -> None:
+    ends = joined(wire, raw)
+    finished, other = ends if finisher == "host" else reversed(ends)
+    sent = push(other, 200 * MIB)
+
+    finished.shutdown(socket.SHUT_WR)
+    other.settimeout(PATIENCE)
+    assert other.recv(1) == b""
+    other.shutdown(socket.SHUT_WR)
+
+    assert len(read_all(finished)) == sent
+    assert wire.host_errors + wire.plugin_errors == []
+
+
+@pytest.mark.parametrize("mode", ["mux", "tls+mux"])
+def test_a_connection_that_breaks_while_its_reader_stopped_ends_for_the_reader(
+    make_wire: MakeWire, raw: RawBackend, mode: str
+) -> None:
+    wire = make_wire(mode, raw.backend)
+    ours, theirs = joined(wire, raw)
+    push(ours, 200 * MIB)
+    assert wire.host_session is not None
+    link = wire.host_session._link
+    assert link is not None
+
+    link._socket.shutdown(socket.SHUT_RDWR)
+
+    assert eventually(lambda: not wire.host._exchange._pipes)
+    read_all(theirs)
+    assert eventually(lambda: not wire.plugin._exchange._pipes)
 
 
 # --- Both directions at once ---

@@ -13,9 +13,12 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID
+from hypothesis import given, settings, strategies as st
 
 from doze_sdk.plugin.kernel import _tls as tls
 from doze_sdk.plugin.kernel._errors import CertificateError
+from doze_sdk.plugin.kernel._loop import CHUNK
+from doze_sdk.plugin.kernel._pipe import Security
 from tests.plugin.transport.peers import CURVES, certificate, shake_hands
 
 
@@ -270,3 +273,60 @@ def test_contexts_load_from_the_private_folder_too(
 
     shake_hands(peer.context(ssl.PROTOCOL_TLS_CLIENT, identity.certificate, tmp_path), ours.server)
     assert not list(temporary.iterdir())
+
+
+# --- The end of one direction ---
+
+
+def secured(identity: tls.Identity) -> list[Security]:
+    """A server and a client that have shaken hands."""
+    contexts = tls.contexts(identity, identity.certificate)
+    ends = [Security(contexts.server, None), Security(contexts.client, "localhost")]
+    done = [False, False]
+    while not all(done):
+        for one, other in ((0, 1), (1, 0)):
+            done[one] = done[one] or ends[one].shake_hands()
+            ends[other].feed(memoryview(ends[one].pending()))
+    return ends
+
+
+@settings(max_examples=60, deadline=None)  # each example shakes hands
+@given(
+    receiver=st.sampled_from([0, 1]),
+    records=st.lists(st.sampled_from([1, 100, 16_000, 16_384, 100_000]), max_size=6),
+    cut=st.floats(0, 1),
+    decrypts_first=st.booleans(),
+    end=st.sampled_from(["farewell", "farewell and end", "end", "nothing"]),
+)
+def test_finishing_destroys_nothing_that_was_received(
+    identity: tls.Identity, receiver: int, records: list[int], cut: float, decrypts_first: bool, end: str
+) -> None:
+    ends = secured(identity)
+    ours, theirs = ends[receiver], ends[1 - receiver]
+    ciphertext = b"".join(theirs.encrypt(memoryview(os.urandom(size))) for size in records)
+    if "farewell" in end:
+        theirs.finish()
+        ciphertext += theirs.pending()
+    before = int(len(ciphertext) * cut)
+    buffer = memoryview(bytearray(CHUNK))
+
+    ours.feed(memoryview(ciphertext[:before]))
+    size = ours.decrypt(buffer) if decrypts_first else 0
+    if before == len(ciphertext) and "end" in end:
+        ours.feed_eof()
+    ours.finish()
+    assert ours.pending()
+    if before < len(ciphertext):
+        ours.feed(memoryview(ciphertext[before:]))
+        if "end" in end:
+            ours.feed_eof()
+    cut_off = False
+    try:
+        while ours.more and not ours.peer_finished:
+            size += ours.decrypt(buffer)
+    except ssl.SSLEOFError:
+        cut_off = True
+
+    assert size == sum(records)
+    assert ours.peer_finished == ("farewell" in end)
+    assert cut_off == (end == "end")
