@@ -21,14 +21,29 @@ __all__ = ["HOST_FUNCTIONS", "ArgumentError", "Function", "FunctionError", "Para
 
 
 class Parameter:
-    """A parameter: arguments are converted to its type, and are not null unless it says so."""
+    """A parameter: arguments are converted to its type, and are not null unless it says so.
 
-    __slots__ = ("name", "null", "type")
+    Attributes:
+        null: whether it takes null.
+        untyped: whether it takes what has no type yet, such as a mere `null`; otherwise the call's result is unknown.
+            It does if it takes null and nothing else is said.
 
-    def __init__(self, name: str, type: Type = DYNAMIC, *, null: bool = False) -> None:  # noqa: A002 - what it is
+    """
+
+    __slots__ = ("name", "null", "type", "untyped")
+
+    def __init__(
+        self,
+        name: str,
+        type: Type = DYNAMIC,  # noqa: A002 - what it is
+        *,
+        null: bool = False,
+        untyped: bool | None = None,
+    ) -> None:
         self.name = name
         self.type = type
         self.null = null
+        self.untyped = null if untyped is None else untyped
 
 
 class Function:
@@ -57,8 +72,13 @@ class Function:
     def __call__(self, arguments: Sequence[Value]) -> Value:
         """Call the function with converted arguments. Raises FunctionError."""
         for place, argument in enumerate(arguments):
-            if is_null(argument) and not self.parameter(place).null:
+            if not is_null(argument) and not isinstance(argument, Unknown):
+                continue
+            parameter = self.parameter(place)
+            if is_null(argument) and not parameter.null:
                 raise ArgumentError(place, "argument must not be null")
+            if not parameter.untyped and type_of(argument) is DYNAMIC:
+                return UNKNOWN
         if any(isinstance(argument, Unknown) for argument in arguments):
             return UNKNOWN
         return self.body(*arguments)
@@ -115,7 +135,7 @@ HOST_FUNCTIONS: Final[dict[str, Function]] = {
     # collections
     "concat": _function(_collections.concat, rest="seqs:v"),
     "length": _function(_collections.length, "collection:v"),
-    "contains": Function([Parameter("list"), Parameter("value", null=True)], _collections.contains),
+    "contains": Function([Parameter("list"), Parameter("value", null=True, untyped=False)], _collections.contains),
     "keys": _function(_collections.keys, "inputMap:v"),
     "values": _function(_collections.values, "mapping:v"),
     "lookup": _function(_collections.lookup, "inputMap:v", "key:s", "default:v"),

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from doze_sdk.hcl import HOST_FUNCTIONS, Context, EvaluationError, evaluate, parse_expression, to_json
+from doze_sdk.hcl._values import Unknown
 
 CONTEXT = Context({}, HOST_FUNCTIONS)
 
@@ -29,6 +30,30 @@ def test_a_call_that_cannot_work_is_refused_in_the_hosts_words(expression, probl
         evaluate(parse_expression(expression, filename="f"), CONTEXT)
 
     assert str(caught.value) == problem
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        'contains(["a"], null)',
+        "contains([null], null)",
+        "contains([], [null][0])",
+        'contains("a", null)',
+        "contains(contains([1], null), 1)",
+        "lookup(contains([1], null), null, 1)",
+        "contains([1], null) ? 1 : 2",
+    ],
+)
+def test_a_call_with_a_value_of_no_type_has_no_known_result(expression):
+    assert isinstance(evaluate(parse_expression(expression), CONTEXT), Unknown)
+
+
+def test_a_null_of_some_type_is_looked_for():
+    found = evaluate(
+        parse_expression('[contains([tostring(null)], tostring(null)), contains(["a"], tostring(null))]'), CONTEXT
+    )
+
+    assert found == (True, False)
 
 
 def test_every_function_of_the_table_is_covered_here():
