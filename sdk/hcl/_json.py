@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, NoReturn, cast
 
 from ._diagnostics import VariablesError
 from ._function_errors import FunctionError
 from ._number import Fraction, Infinity, Number, format_number, number_literal
 from ._text import normalize, quote
-from ._values import Null, SetValue, Unknown, Value
+from ._values import Null, SetValue, Unknown, Value, type_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,13 +35,23 @@ def from_json(content: str | bytes, what: str = "value") -> Value:
 def _value(loaded: object) -> Value:
     kind = type(loaded)
     if kind is str:
-        return normalize(cast("str", loaded))
+        return _text(cast("str", loaded))
     if kind is dict:
         members = cast("dict[str, object]", loaded)
-        return {normalize(key): _value(member) for key, member in members.items()}
+        return {_text(key): _value(member) for key, member in members.items()}
     if kind is list:
         return tuple(map(_value, cast("list[object]", loaded)))
     return cast("Value", loaded)
+
+
+def _text(loaded: str) -> str:
+    if loaded.isascii():
+        return loaded
+    # The host reads an escaped surrogate that has no other half as a character that cannot be read.
+    return normalize(_SURROGATE.sub("\ufffd", loaded))
+
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def _number(text: str) -> Number:
@@ -63,12 +74,14 @@ _DECODER = json.JSONDecoder(parse_int=_number, parse_float=_number, parse_consta
 
 def decode_json(text: str) -> Value:
     """The host's `jsondecode`."""
+    from ._json_syntax import JSONSyntaxError, check_json
+
     duplicates: list[str] = []
 
     def members(pairs: list[tuple[str, object]]) -> dict[str, object]:
         result: dict[str, object] = {}
         for key, member in pairs:
-            if key in result:
+            if key in result and type_of(_value(result[key])) != type_of(_value(member)):
                 duplicates.append(key)
             result[key] = member
         return result
@@ -76,30 +89,19 @@ def decode_json(text: str) -> Value:
     decoder = json.JSONDecoder(
         parse_int=_number, parse_float=_number, parse_constant=_refuse, object_pairs_hook=members
     )
-    stripped = text.strip(" \t\r\n")
-    if not stripped:
-        raise FunctionError("EOF")
     try:
-        loaded, end = decoder.raw_decode(stripped)
+        check_json(text)
+        loaded, _ = decoder.raw_decode(text.lstrip(" \t\r\n"))
         value = _value(loaded)
-    except (ValueError, RecursionError) as error:
-        raise FunctionError(_go_words(stripped, error)) from None
-    if stripped[end:].strip(" \t\r\n"):
-        raise FunctionError("extraneous data after JSON object")
+    except JSONSyntaxError as error:
+        raise FunctionError(str(error)) from None
+    except RecursionError:
+        raise FunctionError("the value is nested too deeply") from None
+    except ValueError:  # of a sound text, a number that is out of range
+        raise FunctionError("a number is required") from None
     if duplicates:
         raise FunctionError(f"duplicate {quote(duplicates[0])} property in JSON object")
     return value
-
-
-def _go_words(text: str, error: Exception) -> str:
-    if isinstance(error, json.JSONDecodeError):
-        if error.pos >= len(text):
-            return "unexpected end of JSON input"
-        if "Expecting value" in error.msg:
-            return f"invalid character '{text[error.pos]}' looking for beginning of value"
-        if error.msg == "Illegal trailing comma before end of array":  # Python 3.13 points at the comma
-            return "invalid character ']' looking for beginning of value"
-    return str(error)
 
 
 def to_json(value: Value) -> str:
