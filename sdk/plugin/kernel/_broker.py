@@ -41,7 +41,9 @@ _MOST_UNCLAIMED = 1024  # so that a peer that sends without end cannot fill the 
 class Accepted:
     """A server on a brokered connection, as made by `Broker.accept`."""
 
-    def __init__(self, service_id: int, group: ServerGroup, opened: Opened, forget: Callable[[int], object]) -> None:
+    def __init__(
+        self, service_id: int, group: ServerGroup, opened: Opened, forget: Callable[[Accepted], object]
+    ) -> None:
         self.service_id: Final = service_id
         self._group = group
         self._opened = opened
@@ -49,7 +51,7 @@ class Accepted:
 
     def stop(self, *, grace: float | None = None) -> None:
         """Accept no more connections; calls in flight have `grace` seconds. Harmless when repeated."""
-        self._forget(self.service_id)
+        self._forget(self)
         self._opened.close()
         self._group.stop(grace)
 
@@ -86,7 +88,7 @@ class Broker:
         self._outgoing: collections.deque[ConnInfo] = collections.deque()
         self._infos: dict[int, tuple[ConnInfo, float]] = {}
         self._knocks: dict[int, float] = {}
-        self._accepted: dict[int, Accepted] = {}
+        self._accepted: dict[int, Accepted | None] = {}  # None: it is being opened
         self._streams = 0
         self._closed = False
 
@@ -112,8 +114,14 @@ class Broker:
             self._check_open(f"accept connection {service_id}")
             if service_id in self._accepted:
                 raise BrokerError(f"cannot accept connection {service_id}: it is being accepted already; use next_id()")
-        group = ServerGroup(serving(register), max_workers=max_workers, options=options)
-        accepted = Accepted(service_id, group, self._opened(group, service_id), self._forget)
+            self._accepted[service_id] = None
+        try:
+            group = ServerGroup(serving(register), max_workers=max_workers, options=options)
+            accepted = Accepted(service_id, group, self._opened(group, service_id), self._forget)
+        except BaseException:
+            with self._condition:
+                del self._accepted[service_id]
+            raise
         with self._condition:
             closed = self._closed
             self._accepted[service_id] = accepted
@@ -134,6 +142,7 @@ class Broker:
 
         Raises:
             BrokerError: The other side has not accepted that number within `timeout` seconds, or refused it.
+            TransportError: It accepts it where nobody can connect to.
         """
         self._check_role("client", f"dial connection {service_id}")
         if self._wiring.multiplexed:
@@ -151,7 +160,7 @@ class Broker:
         """Stop every server that was accepted here, and wake whoever waits. Harmless when repeated."""
         with self._condition:
             self._closed = True
-            accepted = list(self._accepted.values())
+            accepted = [server for server in self._accepted.values() if server is not None]
             self._condition.notify_all()
         for server in accepted:
             server.stop()
@@ -318,9 +327,10 @@ class Broker:
                 "tls=TLSContexts(server=..., client=...) on this side"
             )
 
-    def _forget(self, service_id: int) -> None:
+    def _forget(self, accepted: Accepted) -> None:
         with self._condition:
-            self._accepted.pop(service_id, None)
+            if self._accepted.get(accepted.service_id) is accepted:  # not a later one of that number
+                del self._accepted[accepted.service_id]
 
     @staticmethod
     def _translated(info: ConnInfo, translate: Callable[[Address], Address] | None) -> ConnInfo:

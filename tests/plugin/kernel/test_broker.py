@@ -118,6 +118,50 @@ def test_a_stopped_server_frees_its_number(start: Launch, mode: dict[str, bool])
 
 
 @in_every_mode
+def test_a_server_that_is_stopped_again_leaves_its_successor_alone(start: Launch, mode: dict[str, bool]) -> None:
+    call = start(**mode)
+    broker = call.plugin.broker
+    first = broker.accept(5, echo_plugin.serve_back)
+    first.stop()
+    broker.accept(5, echo_plugin.serve_back)
+    first.stop()
+
+    with pytest.raises(kernel.BrokerError, match="it is being accepted already"):
+        broker.accept(5, echo_plugin.serve_back)
+    assert call.run(DIAL.format(5, "once")) == "back:once"
+
+
+@in_every_mode
+def test_a_number_is_taken_as_soon_as_it_is_being_accepted(start: Launch, mode: dict[str, bool]) -> None:
+    call = start(**mode)
+    broker = call.plugin.broker
+    refused: list[str] = []
+
+    def serve(server: grpc.Server) -> None:
+        try:
+            broker.accept(9, echo_plugin.serve_back)
+        except kernel.BrokerError as error:
+            refused.append(str(error))
+        echo_plugin.serve_back(server)
+
+    broker.accept(9, serve)
+
+    assert refused == ["cannot accept connection 9: it is being accepted already; use next_id()"]
+    assert call.run(DIAL.format(9, "once")) == "back:once"
+
+
+def test_a_server_that_could_not_be_opened_frees_its_number(start: Launch) -> None:
+    broker = start().plugin.broker
+
+    def fail(_server: grpc.Server) -> None:
+        raise KeyError("no such service")
+
+    with pytest.raises(KeyError):
+        broker.accept(5, fail)
+    broker.accept(5, echo_plugin.serve_back)
+
+
+@in_every_mode
 def test_a_dead_plugin_wakes_whoever_waits(start: Launch, mode: dict[str, bool]) -> None:
     plugin = start(**mode).plugin
     threading.Timer(0.2, plugin.kill).start()
