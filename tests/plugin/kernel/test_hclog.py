@@ -260,7 +260,8 @@ def joined(members: list[tuple[str, str]]) -> str:
 TEXTS = st.text(st.characters(exclude_categories=()))
 NAMES = st.builds(json.dumps, TEXTS, ensure_ascii=st.booleans())
 NUMBERS = st.sampled_from(["0", "-0", "1e999", "-1e-999", "NaN", "-Infinity", "9" * 400, "9" * 5000, "1." + "9" * 5000])
-PLACES = st.builds("{}:{}".format, TEXTS, st.integers(0, 6000).map("9".__mul__) | st.text("0123456789٣", max_size=20))
+LINES = st.sampled_from([0, 1, 9, 10, 400, 4300, 4301, 60_000]).map("9".__mul__) | st.text("0123456789٣", max_size=20)
+PLACES = st.builds("{}:{}".format, st.just("x") | TEXTS, LINES)
 TIMES = st.datetimes(timezones=st.none() | st.timezones()).map(str) | st.just("9999-12-31T23:59:59.999999-23:59")
 DEPTHS = st.integers(1, 3000).map(lambda depth: "[" * depth + "]" * depth)
 VALUES = st.recursive(
@@ -271,15 +272,21 @@ VALUES = st.recursive(
     max_leaves=10,
 )
 KEYS = st.sampled_from(['"@level"', '"@message"', '"@timestamp"', '"@module"', '"@caller"']) | NAMES
+MEMBERS = (
+    st.tuples(st.just('"@caller"'), PLACES.map(json.dumps))
+    | st.tuples(st.just('"@timestamp"'), TIMES.map(json.dumps))
+    | st.tuples(KEYS, VALUES | DEPTHS)
+)
 LEVELS = st.sampled_from(["trace", "debug", "INFO", "Warn", "error"])
 
 
 @settings(deadline=None)  # an example may have thousands of digits
-@given(st.lists(st.tuples(KEYS, VALUES | DEPTHS)), LEVELS, st.binary())
+@given(st.lists(MEMBERS), LEVELS, st.binary())
 def test_no_line_can_break_the_parser(members: list[tuple[str, str]], level: str, rest: bytes) -> None:
     made = joined([('"@level"', json.dumps(level)), *members]).encode("utf-8", "surrogatepass")
     valid = joined([*members, ('"@level"', json.dumps(level))]).encode("utf-8", "surrogatepass")
-    for line in (made, valid, made[:-1] + b"," + rest, rest):
+    alone = [joined([member, ('"@level"', json.dumps(level))]).encode("utf-8", "surrogatepass") for member in members]
+    for line in (*alone, made, valid, made[:-1] + b"," + rest, rest):
         read = kernel.parse_log_line(line)
 
         assert read.levelno in {kernel.TRACE, 10, 20, 30, 40}
