@@ -63,6 +63,7 @@ class Plugin:
         self._kill_lock = threading.RLock()
         self._killed = False
         self._shutdown: grpc.Future[bytes] | None = None
+        self._asked = 0.0
         runner = process.runner
         self.broker: Final = Broker(connection.wiring, to_peer=runner.to_plugin, from_peer=runner.to_host)
         self._end_broker = self.broker.start_stream(self.channel)
@@ -157,6 +158,7 @@ class Plugin:
         """Send the request to stop without waiting for anything, so that several plugins can stop at once."""
         if self._shutdown is None and not self._process.is_test and not self.exited:
             with contextlib.suppress(ValueError):  # the channel is closed
+                self._asked = time.monotonic()
                 self._shutdown = _shutdown_call(self.channel)
 
     def __enter__(self) -> Self:
@@ -207,19 +209,20 @@ class Plugin:
             self._release()
 
     def _patience(self) -> float:
-        """Seconds that the plugin has from now on."""
+        """Seconds that the plugin still has, out of those that began when it was asked."""
         if self._shutdown is None:
             return 0.0
-        deadline = time.monotonic() + PATIENCE
         try:
-            self._shutdown.result(PATIENCE)
+            self._shutdown.result(self._left_of(PATIENCE))
         except grpc.FutureTimeoutError:
             return 0.0  # it does not even answer
         except grpc.RpcError as error:
             if error.code() is grpc.StatusCode.UNIMPLEMENTED:
-                return _OLD_PATIENCE
-            return max(0.0, deadline - time.monotonic())  # it may have gone before its answer
-        return PATIENCE
+                return self._left_of(_OLD_PATIENCE)
+        return self._left_of(PATIENCE)  # without an answer too: it may have gone before
+
+    def _left_of(self, patience: float) -> float:
+        return max(0.0, self._asked + patience - time.monotonic())
 
     def _take_stdio(self) -> None:
         try:
