@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import threading
 from collections.abc import Sequence
 
 from . import _announcement, _environment, _live
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Collection, Mapping
     from ssl import SSLContext
+    from typing import Final
 
     from ._announcement import Announcement
     from ._handshake import Handshake
@@ -25,6 +27,9 @@ if TYPE_CHECKING:
     from ._runner import Runner
     from ._secure import SecureConfig
     from ._tls import Identity, TLSContexts
+
+_APPEARS: Final = 2.0  # seconds in which a runner should have started a process
+_REAPED: Final = 5.0  # seconds in which the kernel must have ended a process that got SIGKILL
 
 
 def launch(
@@ -50,6 +55,11 @@ def launch(
     options: Sequence[tuple[str, object]] = (),
 ) -> Plugin:
     """Start a plugin and connect to it. It is killed when this process ends, at the latest.
+
+    That holds for the end by SIGTERM or SIGHUP too, in a program that does not handle them: they are then caught while
+    a plugin lives that the main thread has launched. Python lets no other thread do so. A program whose plugins are all
+    launched by other threads makes the signal a normal end, in its main thread:
+    ``signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))``.
 
     Args:
         command: The program and its arguments, or a `Runner` that starts it elsewhere, for example in a container.
@@ -94,8 +104,11 @@ def launch(
         undo.callback(folder.close)
         variables |= _variables(handshake, expected, ports, folder.path, socket_group, identity)
         logger = logger or logging.getLogger(f"doze_sdk.plugin.{runner.name}")
+        start = _Start(runner, folder)
+        _live.add(start)
+        undo.callback(_live.discard, start)
         child = Child(runner, logger=logger, on_log_line=on_log_line)
-        child.start(variables, folder.path)
+        start.run(child, variables)
         undo.callback(_abandon, child)
         # They load gRPC, which takes as long as a plugin takes to start.
         from ._connection import Connection
@@ -107,23 +120,48 @@ def launch(
         )
         undo.callback(connection.close)
         child.start_reading()
+
+        def release() -> None:
+            connection.close()
+            folder.close()
+
+        plugin = Plugin(
+            child,
+            announcement,
+            connection=connection,
+            logger=logger,
+            on_stdout=on_stdout,
+            on_stderr=on_stderr,
+            release=release,
+        )
+        _live.replace(start, plugin)
         undo.pop_all()
-
-    def release() -> None:
-        connection.close()
-        folder.close()
-
-    plugin = Plugin(
-        child,
-        announcement,
-        connection=connection,
-        logger=logger,
-        on_stdout=on_stdout,
-        on_stderr=on_stderr,
-        release=release,
-    )
-    _live.add(plugin)
     return plugin
+
+
+class _Start:
+    """A plugin that has not announced itself: there is nobody to ask yet, and its process may be about to appear."""
+
+    def __init__(self, runner: Runner, folder: SocketFolder) -> None:
+        self._runner = runner
+        self._folder = folder
+        self._child: Child | None = None
+        self._starting = threading.Lock()
+
+    def run(self, child: Child, environment: Mapping[str, str]) -> None:
+        with self._starting:
+            child.start(environment, self._folder.path)
+            self._child = child
+
+    def ask_to_stop(self) -> None:
+        """Nobody listens."""
+
+    def kill(self) -> None:
+        self._starting.acquire(timeout=_APPEARS)  # for good: this process ends, and must not start another
+        self._runner.kill()
+        if self._child is not None:
+            self._child.ended.wait(_REAPED)
+        self._folder.close()
 
 
 def _runner(
@@ -173,7 +211,7 @@ def _announced(child: Child, expected: Expectation, timeout: float) -> Announcem
 
 def _abandon(child: Child) -> None:
     child.runner.kill()
-    child.stop(5.0)
+    child.stop(_REAPED)
 
 
 def _identity() -> Identity:

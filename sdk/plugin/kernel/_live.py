@@ -2,39 +2,63 @@
 
 At a normal end or an uncaught exception `atexit` kills them. Python dies of SIGTERM and SIGHUP without further ado, so
 those are caught while plugins are alive, unless the program does so itself; they then end the process as before.
-Nothing helps against SIGKILL, except that a plugin made with this package notices it.
+Python lets the main thread alone catch a signal: what other threads launch is safe from these two while the main thread
+has a plugin of its own, or if the program makes the signal a normal end. Nothing helps against SIGKILL, except that a
+plugin made with this package notices it.
 """
 
 from __future__ import annotations
 
 import _thread
 import atexit
+import contextlib
 import os
 import signal
 import threading
+from typing import Protocol
+
+from ._errors import PluginError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import FrameType
     from typing import Final
 
-    from ._plugin import Plugin
-
 _DEADLY: Final = (signal.SIGTERM, signal.SIGHUP)
 
-_live: dict[int, Plugin] = {}
+
+class Killable(Protocol):
+    """A plugin, or one that is about to start."""
+
+    def ask_to_stop(self) -> None:
+        """Send the request to stop without waiting for anything."""
+
+    def kill(self) -> None:
+        """End it."""
+
+
+_live: dict[int, Killable] = {}
 _lock = threading.Lock()
 _owner = 0
+_ending = False
+_signal = 0
 
 
-def add(plugin: Plugin) -> None:
-    """Kill `plugin` at the latest when this process ends."""
-    global _owner  # noqa: PLW0603  (there is one process)
+def add(plugin: Killable) -> None:
+    """Kill `plugin` at the latest when this process ends.
+
+    Raises:
+        PluginError: It ends already.
+    """
+    global _owner, _ending  # noqa: PLW0603  (there is one process)
     with _lock:
         if _owner != os.getpid():
             _live.clear()  # after a fork they are the parent's
             _owner = os.getpid()
-            atexit.register(kill_all)
+            _ending = False
+            atexit.register(_at_exit)
+        if _ending:
+            raise PluginError("cannot launch a plugin: this process is about to end, and has killed those it had")
         _live[id(plugin)] = plugin
     if threading.current_thread() is threading.main_thread():
         for number in _DEADLY:
@@ -42,7 +66,14 @@ def add(plugin: Plugin) -> None:
                 signal.signal(number, _die)
 
 
-def discard(plugin: Plugin) -> None:
+def replace(old: Killable, new: Killable) -> None:
+    """Kill `new` instead of `old`."""
+    with _lock:
+        _live.pop(id(old), None)
+        _live[id(new)] = new
+
+
+def discard(plugin: Killable) -> None:
     """Forget `plugin`, which is dead."""
     with _lock:
         _live.pop(id(plugin), None)
@@ -57,11 +88,26 @@ def kill_all() -> None:
     """Kill every plugin that this process has launched, all at once. For hosts that are about to end."""
     if _owner != os.getpid():
         return
-    plugins = list(_live.values())
-    for plugin in plugins:
-        plugin.ask_to_stop()
-    for plugin in plugins:
-        plugin.kill()
+    with _lock:
+        plugins = list(_live.values())
+    with contextlib.ExitStack() as kills:  # one that cannot be killed does not spare the others
+        for plugin in plugins:
+            kills.callback(plugin.kill)
+        for plugin in plugins:
+            plugin.ask_to_stop()
+
+
+def _kill_all_for_good() -> None:
+    global _ending  # noqa: PLW0603  (there is one process)
+    with _lock:
+        _ending = True
+    kill_all()
+
+
+def _at_exit() -> None:
+    _kill_all_for_good()
+    if _signal:  # it has taken the plugin from the main thread, which has ended over that
+        os.kill(os.getpid(), _signal)
 
 
 def _die(number: int, _frame: FrameType | None) -> None:
@@ -69,12 +115,14 @@ def _die(number: int, _frame: FrameType | None) -> None:
 
     A second signal ends the process at once.
     """
+    global _signal  # noqa: PLW0603  (there is one process)
+    _signal = number
     signal.signal(number, signal.SIG_DFL)
     _thread.start_new_thread(_kill_all_and_die, (number,))
 
 
 def _kill_all_and_die(number: int) -> None:
     try:
-        kill_all()
+        _kill_all_for_good()
     finally:
         os.kill(os.getpid(), number)
