@@ -131,85 +131,25 @@ def substr(text: str, offset: Number, length: Number) -> Value:
 
 # Regular expressions
 
-# What Go's syntax has and Python's writes otherwise, or not at all. Go's engine is linear and knows no references to
-# groups and no looking around.
-_TOKEN: Final = re.compile(
-    r"(?P<escape>\\(?:[pP](?:\{[^}]*\}|.)|Q.*?(?:\\E|\Z)|x\{[0-9a-fA-F]+\}|.))"
-    r"|(?P<class>\[\^?\]?(?:\[:[^\]]*:\]|\\.|[^\]\\])*\])"
-    r"|(?P<group>\(\?(?:P?<(?P<name>[A-Za-z_][A-Za-z0-9_]*)>|[a-zA-Z]*(?:-[a-zA-Z]+)?[:)]))"
-    r"|(?P<extension>\(\?)"
-    r"|(?P<end>\$)"
-    r"|(?P<other>.)",
-    re.DOTALL,
-)
-_POSIX: Final = {
-    "alnum": "0-9A-Za-z",
-    "alpha": "A-Za-z",
-    "ascii": r"\x00-\x7f",
-    "blank": r"\t ",
-    "cntrl": r"\x00-\x1f\x7f",
-    "digit": "0-9",
-    "graph": "!-~",
-    "lower": "a-z",
-    "print": " -~",
-    "punct": r"!-/:-@\[-`{-~",
-    "space": r"\t\n\v\f\r ",
-    "upper": "A-Z",
-    "word": "0-9A-Za-z_",
-    "xdigit": "0-9A-Fa-f",
-}
-
-
-def _translate(pattern: str) -> str:
-    parts = []
-    for token in _TOKEN.finditer(pattern):
-        text = token[0]
-        if token["escape"]:
-            text = _escape(text)
-        elif token["class"]:
-            text = re.sub(r"\[:(\w+):\]", lambda found: _POSIX.get(found[1], found[0]), text)
-        elif token["name"]:
-            text = f"(?P<{token['name']}>"
-        elif token["extension"]:
-            raise ArgumentError(
-                0, f"invalid regexp pattern: invalid or unsupported Perl syntax: {pattern[token.start() :][:3]}"
-            )
-        elif token["end"]:
-            text = r"(?!\n)\Z" if "(?m" not in pattern else "$"
-        parts.append(text)
-    return "".join(parts)
-
-
-def _escape(text: str) -> str:
-    letter = text[1:2]
-    if letter == "z":
-        return r"\Z"
-    if letter == "Q":
-        return re.escape(text[2:].removesuffix("\\E"))
-    if text.startswith("\\x{"):
-        return re.escape(chr(min(int(text[3:-1], 16), 0x10FFFF)))
-    if letter in "pPCZ" or letter.isdigit():
-        raise ArgumentError(0, f"invalid regexp pattern: invalid escape sequence: `{text}`")
-    return text
-
 
 def regex(pattern: str, text: str) -> Value:
+    from ._re2 import ExpressionError, compile_re2
+
     try:
-        compiled = re.compile(_translate(pattern), re.ASCII)
-    except (re.error, OverflowError, RecursionError) as error:
-        raise ArgumentError(0, f"invalid regexp pattern: {error}") from None
-    names = compiled.groupindex
-    if names and len(names) != compiled.groups:
+        expression = compile_re2(pattern)
+    except ExpressionError as error:
+        raise ArgumentError(0, f"invalid regexp pattern: {error.reason} in {error.part}") from None
+    names = expression.names
+    if any(names) and not all(names):
         message = "invalid regexp pattern: cannot mix both named and unnamed capture groups"
         raise ArgumentError(0, message)
-    found = compiled.search(text)
+    found = expression.search(text)
     if found is None:
         raise FunctionError("pattern did not match any part of the given string")
-    if names:
-        return {name: _group(found[name]) for name in names}
-    if compiled.groups:
-        return tuple(map(_group, found.groups()))
-    return normalize(found[0])
+    groups = map(_group, found.groups())
+    if any(names):
+        return {str(name): group for name, group in zip(names, groups, strict=True)}
+    return tuple(groups) if names else normalize(found[0])
 
 
 def _group(text: str | None) -> Value:

@@ -17,14 +17,13 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
+from ..hcl._re2 import ExpressionError, compile_re2
 from ._log import RING, Follower
 from ._process import KILL, Process, await_event
-from ._re2 import ExpressionError, compile_re2
 from ._shell import Shell, output_of
 from ._socket_path import address_of
 
 if TYPE_CHECKING:
-    import re
     from collections.abc import Callable, Mapping, Sequence
 
     from ..engine import Ready
@@ -285,7 +284,7 @@ class _Exec:
 class _LogLine:
     def __init__(self, target: str) -> None:
         try:
-            self._expression: re.Pattern[str] = compile_re2(target)
+            self._expression = compile_re2(target)
         except ExpressionError as error:
             raise ProbeFormError(f"the log_line expression {target!r} is not usable: {error}") from error
         self._target = target
