@@ -26,6 +26,8 @@ _HOSTS_FOLDER = "plugin-dir"  # as go-plugin calls it
 UNIX_PATH_LIMIT = 107
 """Bytes of a unix socket's path on Linux, its terminating zero excluded."""
 
+_LAST_GID = (1 << 32) - 2  # the one after it says to chown that nothing changes
+
 
 class Address(NamedTuple):
     """Where to connect to: ``("unix", path)`` or ``("tcp", "host:port")``."""
@@ -62,7 +64,7 @@ class SocketFolder:
 
     Args:
         folder: An existing folder, which stays; empty for a new one with mode 0700, which `close` removes.
-        group: Name or number of the group that may connect, or empty.
+        group: Name or number of the group that may connect and, in a new folder, make sockets; or empty.
     """
 
     def __init__(self, folder: str = "", *, group: str = "") -> None:
@@ -71,8 +73,7 @@ class SocketFolder:
         self.path = folder or private_folder(_HOSTS_FOLDER)
         self._sockets: set[str] = set()
         if self._own and self._gid is not None:
-            os.chown(self.path, -1, self._gid)
-            os.chmod(self.path, 0o710)  # noqa: PTH101, S103  (the group must get at the sockets; pathlib is not loaded)
+            self._open_to_group(self._gid)
 
     def bind(self, add_port: Callable[[str], object]) -> Address:
         address = Address("unix", self._new_path())
@@ -108,6 +109,17 @@ class SocketFolder:
             _remove(self._sockets.pop())
         if self._own:
             remove_folder(self.path)
+
+    def _open_to_group(self, gid: int) -> None:
+        """Let the group make sockets here too: a plugin that runs as another user does."""
+        try:
+            os.chown(self.path, -1, gid)
+            os.chmod(self.path, 0o770)  # noqa: PTH101, S103  (as in go-plugin; pathlib is not loaded)
+        except OSError as error:
+            self.close()
+            raise ServeError(
+                f"cannot let group {gid} connect: {error.strerror}; choose a group that this user is a member of"
+            ) from error
 
     def _new_path(self) -> str:
         path = f"{self.path}/plugin{os.urandom(5).hex()}"
@@ -263,12 +275,14 @@ def _group_id(group: str) -> int | None:
     if not group:
         return None
     if group.isdecimal():
+        if len(group) > 10 or int(group) > _LAST_GID:
+            raise ServeError(f"cannot let group {group[:50]!r} connect: a group's number is at most {_LAST_GID}")
         return int(group)
     import grp
 
     try:
         return grp.getgrnam(group).gr_gid
-    except KeyError:
+    except (KeyError, ValueError):  # ValueError: no name can be spelled so
         raise ServeError(f"cannot let group {group!r} connect: there is no such group on this machine") from None
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ import pytest
 from doze_sdk.plugin import kernel
 from doze_sdk.plugin.kernel._listener import private_folder, remove_hosts_folder
 from tests.plugin.kernel import echo_plugin
+from tests.plugin.kernel.conftest import ECHO, PATIENCE, Caller
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -120,3 +122,55 @@ def test_a_broker_whose_folder_has_gone_with_the_plugin_says_that_it_is_closed(s
 
     with pytest.raises(kernel.BrokerError, match="closed"):
         plugin.broker.accept(7, lambda server: None)
+
+
+FOREIGN = ["setpriv", "--reuid=65534", "--regid=1", "--clear-groups"]
+only_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can run a process as another account")
+
+
+@only_root
+@pytest.mark.parametrize("mode", [{}, *MODES], ids=["plain", "auto_mtls", "multiplex"])
+def test_a_plugin_of_another_account_serves_and_is_served_through_the_group(
+    short_dir: Path, mode: dict[str, bool]
+) -> None:
+    if subprocess.run([*FOREIGN, *ECHO, "--help"], capture_output=True, check=False).returncode:
+        pytest.skip("only root can use this Python, which another account cannot read")
+    short_dir.chmod(0o777)
+    command = [*FOREIGN, *ECHO]
+    with kernel.launch(command, echo_plugin.HANDSHAKE, versions={1}, socket_group="1", **mode) as plugin:  # type: ignore[arg-type]
+        call = Caller(plugin)
+        there = int(call.run("answer = broker.accept(broker.next_id(), serve_back).service_id"))
+        with plugin.broker.dial(there) as channel:
+            assert channel.unary_unary("/test.Back/Back")(b"x", timeout=PATIENCE) == b"back:x"
+        here = plugin.broker.accept(plugin.broker.next_id(), echo_plugin.serve_back).service_id
+        back = f"broker.dial({here}).unary_unary('/test.Back/Back')(b'y', timeout=10)"
+
+        assert call.run(f"import os; answer = (os.getuid(), os.getgid(), {back})") == "(65534, 1, b'back:y')"
+
+
+@only_root
+def test_a_group_that_this_user_is_not_in_is_refused_and_leaves_nothing(
+    script: Callable[[str], list[str]], short_dir: Path
+) -> None:
+    short_dir.chmod(0o777)
+    code = (
+        "import os\nfrom doze_sdk.plugin import kernel\nkernel.launch, kernel.ServeError\n"
+        "os.setgroups([]); os.setgid(65534); os.setuid(65534)\n"
+        "try: kernel.launch(['true'], kernel.Handshake(cookie_key='K', cookie_value='v'), versions={1}, "
+        "socket_group='1')\n"
+        "except kernel.ServeError as error: print(error)\n"
+        "print(os.listdir(os.environ['TMPDIR']))"
+    )
+    result = subprocess.run(script(code), capture_output=True, text=True, timeout=PATIENCE, check=False)
+
+    assert result.stdout.splitlines() == [
+        "cannot let group 1 connect: Operation not permitted; choose a group that this user is a member of",
+        "[]",
+    ], result.stderr
+
+
+@pytest.mark.parametrize("group", ["4294967295", "99999999999", "9" * 5000, "no\0name", "no-such-group"])
+def test_a_group_that_there_cannot_be_is_refused_and_leaves_nothing(group: str) -> None:
+    """The fixture that looks for leftovers judges."""
+    with pytest.raises(kernel.ServeError, match="cannot let group"):
+        kernel.launch(ECHO, echo_plugin.HANDSHAKE, versions={1}, socket_group=group)

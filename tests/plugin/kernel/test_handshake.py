@@ -198,6 +198,7 @@ REFUSED = [
     ({"PLUGIN_UNIX_SOCKET_DIR": "/no/such/folder"}, "", "the folder does not exist"),
     ({"PLUGIN_UNIX_SOCKET_DIR": "/" + "x" * 120}, "", "a unix socket's path may have 107"),
     ({"PLUGIN_UNIX_SOCKET_GROUP": "no-such-group"}, "", "there is no such group on this machine"),
+    ({"PLUGIN_UNIX_SOCKET_GROUP": "99999999999"}, "", "a group's number is at most 4294967294"),
     ({"PLUGIN_CLIENT_CERT": "nonsense"}, "", "expected a PEM certificate"),
 ]
 
