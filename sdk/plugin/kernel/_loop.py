@@ -156,6 +156,10 @@ class Loop:
         if threading.current_thread() is not self._thread:
             self._thread.join()
 
+    def descriptors(self) -> tuple[int, ...]:
+        """The loop's own, which no other part of a relay knows."""
+        return self._bell.fileno(), self._clapper.fileno()
+
     def watch(
         self,
         sock: socket.socket,

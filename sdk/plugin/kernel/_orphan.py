@@ -43,6 +43,10 @@ class OrphanWatch:
     def start(self) -> None:
         self._thread.start()
 
+    def descriptors(self) -> tuple[int, ...]:
+        """The pipe that `stop` closes."""
+        return self._reader, self._writer
+
     def stop(self) -> None:
         os.close(self._writer)
         if threading.current_thread() is not self._thread:

@@ -14,6 +14,7 @@ from queue import Empty, SimpleQueue
 
 from ._environment import PROTOCOL_VERSIONS, HostVariables
 from ._errors import PluginError
+from ._fork import ForkedChildren
 from ._hclog import HclogHandler, encode_record, install_excepthooks, write_all
 from ._listener import remove_hosts_folder
 from ._orphan import OrphanWatch
@@ -22,7 +23,7 @@ from ._stdio import Output, Redirection
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from types import FrameType
     from typing import Final, NoReturn
 
@@ -74,6 +75,7 @@ class PluginProcess:
                 orphaned=self._orphaned,
             )
         )
+        self._forked = ForkedChildren(streams, self._descriptors)
         self._log_to_host(log_level)
 
     def run(self, settings: Settings) -> None:
@@ -102,6 +104,7 @@ class PluginProcess:
             self._announce(announcement)
             if self._redirection is not None:
                 self._redirection.start()
+            self._forked.start(announcement.address, server.folder)
             self._on_announced()
             self._waiting = True
             grace = self._ends.get()
@@ -139,11 +142,20 @@ class PluginProcess:
             self._end_as_orphan()
         else:
             self._hand_over_output()
+        self._forked.stop()
         server.stop(grace)
         if self._redirection is not None:
             self._redirection.stop()
         if self._watch is not None:
             self._watch.stop()
+
+    def _descriptors(self) -> Iterator[int]:
+        if self._redirection is not None:
+            yield from self._redirection.descriptors()
+        if self._watch is not None:
+            yield from self._watch.descriptors()
+        if self._server is not None:
+            yield from self._server.descriptors()
 
     def _hand_over_output(self) -> None:
         if self._redirection is not None:

@@ -83,6 +83,15 @@ class PluginServer:
         """Whether a host holds one of go-plugin's streams."""
         return self._output.has_reader or (self.broker is not None and self.broker.connected)
 
+    @property
+    def folder(self) -> str:
+        """Where the sockets are, or empty."""
+        return self._listeners.path
+
+    def descriptors(self) -> tuple[int, ...]:
+        """What is open beside sockets that have a name."""
+        return () if self._relay is None else self._relay.descriptors()
+
     def stop(self, grace: float | None) -> None:
         """End the streams, let calls in flight finish within `grace` seconds, and remove the sockets."""
         self._health.close()

@@ -141,6 +141,10 @@ class Relay:
             raise
         return session
 
+    def descriptors(self) -> tuple[int, ...]:
+        """What is open beside sockets that have a name."""
+        return self._exchange.loop.descriptors()
+
     def close(self) -> None:
         """End every connection, then the thread. What grpcio has sent so far still reaches the peer. Idempotent."""
         self._exchange.close()

@@ -42,6 +42,10 @@ def serve(
     environment it prints what go-plugin prints and raises ``SystemExit(1)``. The variables by which the host spoke to
     this process are removed from ``os.environ``, so that no child process inherits them.
 
+    A handler may fork without ``exec``, as `multiprocessing` does: the host's pipes and connections are taken from the
+    child, whose log goes to the host as output, not as records. ``GRPC_ENABLE_FORK_SUPPORT`` is set to 0 for that,
+    unless it is set; that comes too late if gRPC was imported before this call, and gRPC may crash such a child then.
+
     Args:
         handshake: The magic cookie that host and plugin know.
         versions: Maps each version of the contract that this plugin speaks to the function that registers its
@@ -70,6 +74,9 @@ def serve(
     from ._descriptors import OriginalStreams
 
     streams = OriginalStreams()  # before anything is imported that might print
+    # gRPC would start its threads again in a forked child, where they take the parent's events and crash:
+    # https://github.com/grpc/grpc/pull/41433. It reads this when it is imported.
+    os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
     from ._plugin_process import PluginProcess
     from ._plugin_server import Settings
 

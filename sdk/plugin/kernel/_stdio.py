@@ -166,6 +166,10 @@ class Redirection:
                 stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # checked by the suppression
         self._thread.start()
 
+    def descriptors(self) -> tuple[int, ...]:
+        """All that are open but 1 and 2 themselves."""
+        return (*self._saved.values(), *self._pipes, self._wake_reader, self._wake_writer)
+
     def flush(self) -> None:
         """Hand over what was written up to now, as far as a host takes it within a tenth of a second."""
         _flush()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import grpc
 import pytest
 
 from doze_sdk.plugin import kernel
+from doze_sdk.plugin.kernel._relay import Relay
 from tests.plugin.kernel import echo_plugin
 from tests.plugin.kernel.conftest import ECHO, PATIENCE, Launch, alive, open_descriptors, plugin_environment, until
 
@@ -289,6 +291,75 @@ def test_a_grandchild_gets_none_of_the_hosts_pipes(start: Launch) -> None:
     os.kill(pid, signal.SIGKILL)
 
     assert {item for item in shared if "pipe" in item or "socket" in item} == set()
+
+
+FORK = "import os, time\npid = os.fork()\nif not pid:\n  time.sleep(60)\n  os._exit(0)\nanswer = pid"
+
+
+@pytest.mark.parametrize(
+    ("variables", "arguments"),
+    [({}, []), ({"PLUGIN_MULTIPLEX_GRPC": "true"}, []), ({}, ["--network", "tcp"])],
+    ids=["plain", "multiplexed", "tcp"],
+)
+def test_a_host_sees_the_end_of_a_plugin_whose_forked_child_lives_on(
+    variables: dict[str, str], arguments: list[str], tmp_path: Path
+) -> None:
+    process = subprocess.Popen(
+        [*ECHO, *arguments], env=plugin_environment(**variables), stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    with process, Relay() as relay:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        _, _, network, address, *_ = process.stdout.readline().decode().split("|")
+        target = f"unix:{address}" if network == "unix" else address
+        if variables:
+            target = relay.dial_session(network, address).gateway().target
+        with grpc.insecure_channel(target) as channel:
+            run = channel.unary_unary(f"/{echo_plugin.SERVICE}/Run")
+            child = int(run(FORK.encode(), timeout=PATIENCE))
+            begun = tmp_path / "begun"
+            hanging = run.future(f"import time; open({str(begun)!r}, 'w').close(); time.sleep(60)".encode())
+            until(begun.exists, "the call")
+            process.kill()
+            process.stdout.read()
+            process.stderr.read()
+            code = hanging.code()
+            living = alive(child)
+            os.kill(child, signal.SIGKILL)
+    if network == "unix":
+        shutil.rmtree(Path(address).parent)  # of a plugin that was killed
+
+    assert living
+    assert code is grpc.StatusCode.UNAVAILABLE
+
+
+@pytest.mark.parametrize("settings", [{}, {"auto_mtls": True}, {"multiplex": True}])
+def test_a_forked_child_has_no_pipe_or_socket_of_ours(start: Launch, settings: dict[str, bool]) -> None:
+    call = start(**settings)
+    assert call.plugin.pid is not None
+    child = int(call.run(FORK))
+    own = {f"descriptor {Path(f'/proc/{child}/fd/{number}').readlink()}" for number in (1, 2)}
+    until(
+        lambda: {item for item in open_descriptors(child) if "pipe:" in item or "socket:" in item} == own,
+        "the loss of everything but stdout and stderr",
+    )
+    call.plugin.kill()
+    living = alive(child)
+    os.kill(child, signal.SIGKILL)
+
+    assert living
+    assert call.plugin.exit_code == 0
+
+
+def test_what_a_forked_child_says_and_logs_reaches_the_host(start: Launch) -> None:
+    output = bytearray()
+    code = "import os, logging, multiprocessing\ndef say():\n  print('said')\n  logging.warning('logged')\n"
+    code += "process = multiprocessing.get_context('fork').Process(target=say)\nprocess.start()\n"
+    code += "process.join(); answer = process.exitcode"
+    call = start(on_stdout=output.extend, on_stderr=output.extend)
+
+    assert call.run(code) == "0"
+    until(lambda: b"said" in output and b"logged" in output, "the output")
 
 
 def test_kill_does_not_wait_for_a_grandchild_that_holds_the_pipes() -> None:
