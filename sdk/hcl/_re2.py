@@ -43,6 +43,7 @@ _CONTROL = {"a": 0x07, "f": 0x0C, "n": 0x0A, "r": 0x0D, "t": 0x09, "v": 0x0B}
 _ASSERTIONS = {"A": r"(?:\A)", "z": r"(?:\Z)", "b": r"(?a:\b)", "B": r"(?:(?!(?a:\b)))"}
 
 _REPEAT = re.compile(r"[*+?]|\{(0|[1-9]\d*)(,(0|[1-9]\d*)?)?\}", re.ASCII)
+_NAMED = re.compile(r"\(\?P?<(?=.)", re.DOTALL)
 _NAME = re.compile(r"\w+", re.ASCII)
 _HEXADECIMAL = re.compile(r"[0-9A-Fa-f]*")
 _UNICODE_CLASSES = frozenset("CLMNPSZ")
@@ -117,6 +118,7 @@ class _Translation:
     def __init__(self, expression: str) -> None:
         self.names: list[str | None] = []
         self._text = expression
+        self._last_posix = expression.rfind(":]")
         self._at = 0
         self._out: list[str] = []
         self._groups = [_Group(0)]
@@ -207,17 +209,16 @@ class _Translation:
         self._repeat_from = begin
 
     def _open(self) -> None:
-        rest = self._text[self._at :]
-        if not rest.startswith("(?"):
+        if not self._text.startswith("(?", self._at):
             self._at += 1
             self._begin_group("(")
             self.names.append(None)
-        elif re.match(r"\(\?P?<.", rest, re.DOTALL):
-            prefix, closed, _ = rest.partition(">")
-            name = prefix.partition("<")[2]
-            if not closed or not _NAME.fullmatch(name):
-                raise ExpressionError("invalid named capture", prefix + closed)
-            self._at += len(prefix) + 1
+        elif named := _NAMED.match(self._text, self._at):
+            end = self._text.find(">", self._at)
+            name = self._text[named.end() : end]
+            if end < 0 or not _NAME.fullmatch(name):
+                raise ExpressionError("invalid named capture", self._text[self._at : end + 1 or None])
+            self._at = end + 1
             self._begin_group("(")
             self.names.append(name)
         else:
@@ -276,8 +277,9 @@ class _Translation:
             self._at += 2
             self._emit(_ASSERTIONS[following])
         elif following == "Q":
-            quoted, _, _ = self._text[self._at + 2 :].partition(r"\E")
-            self._at = min(len(self._text), self._at + 2 + len(quoted) + 2)
+            end = self._text.find(r"\E", self._at + 2)
+            quoted = self._text[self._at + 2 : end if end >= 0 else None]
+            self._at = end + 2 if end >= 0 else len(self._text)
             for char in quoted:
                 self._emit(re.escape(char))
         elif sets := self._perl_class():
@@ -363,9 +365,9 @@ class _Translation:
         return f"(?:(?!{union})(?s:.))" if negated else union
 
     def _posix_class(self) -> _Sets:
-        end = self._text.find(":]", self._at + 2)
-        if not self._text.startswith("[:", self._at) or end < 0:
+        if not self._text.startswith("[:", self._at) or self._last_posix < self._at + 2:
             return []
+        end = self._text.index(":]", self._at + 2)
         name = self._text[self._at + 2 : end]
         ranges = _POSIX.get(name.removeprefix("^"))
         if ranges is None:
