@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
 _TRUE = frozenset(("1", "t", "T", "TRUE", "true", "True"))
+_LONGEST_NUMBER = 19  # digits of Go's int; Python itself refuses to read several thousand
 _SHORTEST_CERTIFICATE = 50  # a Go host ignores anything shorter in the sixth field
 
 
@@ -58,7 +59,7 @@ def parse(line: bytes, expected: Expectation) -> Announcement:
     """
     text = shown(line)
     fields = line.decode("utf-8", "replace").strip().split("|")
-    if len(fields) < 4 or not fields[0].isdecimal():
+    if len(fields) < 4 or not _is_number(fields[0]):
         raise HandshakeError(
             f"cannot understand the plugin: the first line on its stdout must be a handshake such as "
             f"'1|1|unix|/tmp/plugin123|grpc|', got {text!r}; nothing may print to stdout before the plugin serves "
@@ -79,8 +80,15 @@ def parse(line: bytes, expected: Expectation) -> Announcement:
 
 def shown(line: bytes) -> str:
     """A line of unknown content, short enough for a message."""
-    text = line.decode("utf-8", "backslashreplace").strip()
-    return text if len(text) <= 200 else f"{text[:200]}… ({len(line)} bytes)"
+    return _short(line.decode("utf-8", "backslashreplace").strip(), 200)
+
+
+def _short(text: str, most: int = 110) -> str:
+    return text if len(text) <= most else f"{text[:most]}… ({len(text)} characters)"
+
+
+def _is_number(field: str) -> bool:
+    return len(field) <= _LONGEST_NUMBER and field.isascii() and field.isdecimal()
 
 
 def _check_core(field: str, line: str) -> None:
@@ -93,14 +101,13 @@ def _check_core(field: str, line: str) -> None:
 
 
 def _app_version(field: str, versions: Collection[int], line: str) -> int:
-    try:
-        version = int(field)
-    except ValueError:
+    if not _is_number(field.removeprefix("-")):
         raise HandshakeError(
-            f"cannot understand the plugin: the second field of its handshake must be a version number, got {field!r} "
-            f"in {line!r}",
+            "cannot understand the plugin: the second field of its handshake must be a version number, got "
+            f"{_short(field)!r} in {line!r}",
             line=line,
-        ) from None
+        )
+    version = int(field)
     if version not in versions:
         spoken = ", ".join(map(str, sorted(versions)))
         raise IncompatibleVersionError(
@@ -116,11 +123,11 @@ def _address(network: str, address: str, line: str) -> Address:
         return Address(network, address)
     if network == "tcp":
         host, _, port = address.rpartition(":")
-        if host and port.isdecimal() and int(port) <= 0xFFFF:
+        if host and _is_number(port) and int(port) <= 0xFFFF:
             return Address(network, address)
     raise HandshakeError(
-        f"cannot reach the plugin: its handshake must name 'unix' and a path or 'tcp' and host:port, got {network!r} "
-        f"and {address!r}",
+        f"cannot reach the plugin: its handshake must name 'unix' and a path or 'tcp' and host:port, got "
+        f"{_short(network)!r} and {_short(address)!r}",
         line=line,
     )
 
@@ -129,8 +136,8 @@ def _check_protocol(protocol: str, line: str) -> None:
     protocol = protocol or "netrpc"  # go-plugin's default from before it knew gRPC
     if protocol != "grpc":
         raise UnsupportedPluginError(
-            f"unsupported plugin protocol {protocol!r}. Supported: [grpc]; this host speaks gRPC alone, so the plugin "
-            "has to be built with a gRPC server",
+            f"unsupported plugin protocol {_short(protocol)!r}. Supported: [grpc]; this host speaks gRPC alone, so "
+            "the plugin has to be built with a gRPC server",
             line=line,
         )
 

@@ -43,6 +43,12 @@ LINES = {
     "1|1|tcp|127.0.0.1|grpc|": (kernel.HandshakeError, "'unix' and a path or 'tcp' and host:port"),
     "1|1|tcp|127.0.0.1:http|grpc|": (kernel.HandshakeError, "'unix' and a path or 'tcp' and host:port"),
     "1|1|tcp|127.0.0.1:99999|grpc|": (kernel.HandshakeError, "'unix' and a path or 'tcp' and host:port"),
+    f"1|1|tcp|127.0.0.1:{'9' * 5000}|grpc|": (kernel.HandshakeError, "'unix' and a path or 'tcp' and host:port"),
+    f"1|1|{'u' * 5000}|/tmp/x|grpc|": (kernel.HandshakeError, "'unix' and a path or 'tcp' and host:port"),
+    f"1|1|unix|/tmp/x|{'g' * 5000}|": (kernel.UnsupportedPluginError, "this host speaks gRPC alone"),
+    f"{'9' * 5000}|1|unix|/tmp/x|grpc|": (kernel.HandshakeError, "must be a handshake such as"),
+    f"1|{'9' * 5000}|unix|/tmp/x|grpc|": (kernel.HandshakeError, "must be a version number"),
+    f"1|{'9' * 4000}|unix|/tmp/x|grpc|": (kernel.HandshakeError, "must be a version number"),
     "1|1|unix||grpc|": (kernel.HandshakeError, "'unix' and a path or 'tcp' and host:port"),
     f"1|1|unix|/tmp/x|grpc|{CERTIFICATE}": (kernel.CertificateError, "this host did not ask for AutoMTLS"),
     "": (kernel.HandshakeError, "got ''"),
@@ -70,6 +76,7 @@ def test_a_handshake_that_cannot_be_used_is_refused_with_its_reason(script: Scri
 
     assert type(error) is kind
     assert words in str(error)
+    assert len(str(error)) < 1000
 
 
 @pytest.mark.parametrize(
