@@ -80,7 +80,7 @@ class ReattachConfig:
                 "Pid": int(pid),
                 "Test": bool(test),
                 "Addr": {"Network": "unix" | "tcp" as network, "String": str(address)},
-            }:
+            } if not isinstance(version, bool) and not isinstance(pid, bool):
                 return cls(Address(network, address), version, pid, test)
             case _:
                 pass
@@ -201,10 +201,10 @@ class Attached:
     def _process(self, config: ReattachConfig) -> int:
         try:
             return os.pidfd_open(config.pid)
-        except OSError as error:
+        except (OSError, OverflowError) as error:  # OverflowError: no process can have that number
             self._close_pipe()
             raise ReattachError(
-                f"reattachment process not found: there is no process {config.pid} ({error.strerror}); "
+                f"reattachment process not found: there is no process {config.pid} ({error}); "
                 "the plugin has ended, so launch a new one"
             ) from error
 
@@ -229,7 +229,7 @@ def _try_to_connect(config: ReattachConfig) -> None:
         with socket.socket(kind, socket.SOCK_STREAM) as trial:
             trial.settimeout(_TRIAL)
             trial.connect(address if network == "unix" else (host, int(port)))
-    except (OSError, ValueError) as error:
+    except (OSError, OverflowError, TypeError, ValueError) as error:  # TypeError: a NUL in the host's name
         raise ReattachError(
             f"reattachment process not found: nobody answers at {network} address {address!r} ({error}); "
             "the plugin has ended, so launch a new one"

@@ -82,7 +82,28 @@ def test_a_process_that_is_gone_is_reported() -> None:
         kernel.reattach(config)
 
 
-@pytest.mark.parametrize("address", [("unix", "/tmp/no-such-socket"), ("tcp", "127.0.0.1:1"), ("tcp", "nonsense")])
+@pytest.mark.parametrize("pid", [2**40, 2**80, 2**31 - 1, 0, -1])
+def test_a_number_that_no_process_has_is_reported(pid: int) -> None:
+    config = kernel.ReattachConfig(kernel.Address("unix", "/tmp/no-such-socket"), 1, pid)
+    with pytest.raises(kernel.ReattachError, match=f"there is no process {pid}"):
+        kernel.reattach(config)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        ("unix", "/tmp/no-such-socket"),
+        ("unix", "/tmp/\ud800"),
+        ("unix", "/" + "x" * 200),
+        ("tcp", "127.0.0.1:1"),
+        ("tcp", "127.0.0.1:99999"),
+        ("tcp", "127.0.0.1:-1"),
+        ("tcp", "127.0.0.1:" + "9" * 5000),
+        ("tcp", "a\0b:1"),
+        ("tcp", "nonsense"),
+    ],
+    ids=range(9),
+)
 def test_an_address_where_nobody_answers_is_reported(address: tuple[str, str]) -> None:
     config = kernel.ReattachConfig(kernel.Address(*address), 1, os.getpid())
     with pytest.raises(kernel.ReattachError, match="nobody answers at"):
@@ -180,9 +201,12 @@ def test_terraforms_json_is_written_and_read() -> None:
         '{"Protocol": "grpc", "Pid": 1, "Addr": {"Network": "udp", "String": "/x"}}',
         '{"Protocol": "grpc", "Pid": 1, "Addr": "/x"}',
         '{"Protocol": "grpc", "Pid": 1, "Test": 1, "Addr": {"Network": "unix", "String": "/x"}}',
+        '{"Protocol": "grpc", "Pid": true, "Addr": {"Network": "unix", "String": "/x"}}',
+        '{"Protocol": "grpc", "ProtocolVersion": true, "Pid": 1, "Addr": {"Network": "unix", "String": "/x"}}',
+        '{"Protocol": "grpc", "Pid": ' + "9" * 5000 + ', "Addr": {"Network": "unix", "String": "/x"}}',
         "[" * 100_000,
     ],
-    ids=range(10),
+    ids=range(13),
 )
 def test_json_that_is_no_reattach_config_is_refused(text: str) -> None:
     with pytest.raises(kernel.ReattachError, match="cannot read a reattach config"):
