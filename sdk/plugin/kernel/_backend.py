@@ -29,10 +29,11 @@ class Backend:
     """A grpcio server of this process that nobody but the relay can reach.
 
     `bind(target)` adds an insecure port on `target` ("unix:/…") to a server made with `SERVER_OPTIONS`, starts it, and
-    returns. The backend connects to it `spare` times, then removes the path: whoever is not connected by then never
-    will be. Each connection of a peer uses up one of these. When a peer finds none, `bind` runs again, on a thread of
-    its own and with another target: it must then start one more server with the same services, because grpcio takes no
-    new port after the start. Whoever supplies `bind` stops the servers.
+    returns what stops it. The backend connects to it `spare` times, then removes the path: whoever is not connected by
+    then never will be. Each connection of a peer uses up one of these. When a peer finds none, `bind` runs again, on a
+    thread of its own and with another target: it must then start one more server with the same services, because grpcio
+    takes no new port after the start. Servers whose connections have all ended, so that nobody will ever reach them
+    again, are stopped on that occasion. Whoever supplies `bind` stops the others.
 
     The path lies in `folder`, or among the temporary files; see `PrivatePath`.
 
@@ -43,12 +44,13 @@ class Backend:
         TransportError: The server cannot be reached.
     """
 
-    def __init__(self, bind: Callable[[str], object], *, spare: int = 2, folder: str = "") -> None:
+    def __init__(self, bind: Callable[[str], Callable[[], object]], *, spare: int = 2, folder: str = "") -> None:
         self._bind: Final = bind
         self._folder: Final = folder
         self._spare: Final = spare
         self._lock: Final = threading.Lock()
         self._ready: Final[deque[socket.socket]] = deque()
+        self._servers: list[tuple[Callable[[], object], list[socket.socket]]] = []
         self._closed = False
         try:
             self._connect_ahead()
@@ -72,6 +74,8 @@ class Backend:
             if self._closed:
                 raise TransportError("connecting to our own gRPC server: it is being stopped")
         self._connect_ahead()
+        for stop in self._outlived():
+            stop()
 
     def close(self) -> None:
         """Close the connections that nobody uses yet. Idempotent, any thread.
@@ -88,11 +92,15 @@ class Backend:
     def _connect_ahead(self) -> None:
         with PrivatePath(self._folder) as path:
             try:
-                self._bind(f"unix:{path}")
+                stop = self._bind(f"unix:{path}")
             except RuntimeError as error:  # gRPC's for an address that it cannot listen on
                 raise TransportError(f"starting our own gRPC server at {path}: {error}") from error
+            made = []
             for _ in range(self._spare):
-                self._keep(_connect(path))
+                made.append(_connect(path))
+                self._keep(made[-1])
+        with self._lock:
+            self._servers.append((stop, made))
 
     def _keep(self, sock: socket.socket) -> None:
         with self._lock:
@@ -100,6 +108,13 @@ class Backend:
                 self._ready.append(sock)
                 return
         sock.close()
+
+    def _outlived(self) -> list[Callable[[], object]]:
+        """Take out the servers all of whose connections whoever took them has closed."""
+        with self._lock:
+            over = [server for server in self._servers if all(sock.fileno() < 0 for sock in server[1])]
+            self._servers = [server for server in self._servers if server not in over]
+        return [stop for stop, _ in over]
 
 
 class PrivatePath:

@@ -101,8 +101,8 @@ class ServerGroup:
         self._servers: list[grpc.Server] = []
         self._stopped = False
 
-    def bind(self, target: str, *, options: Sequence[tuple[str, object]] = ()) -> None:
-        """Start one more server, on `target`."""
+    def bind(self, target: str, *, options: Sequence[tuple[str, object]] = ()) -> Callable[[], None]:
+        """Start one more server, on `target`. Return what stops it alone, when nobody is connected to it any more."""
         server = grpc.server(
             self._pool,  # type: ignore[arg-type]  # the stub asks for a ThreadPoolExecutor, gRPC for an Executor
             options=(*self._options, *options),
@@ -116,14 +116,24 @@ class ServerGroup:
             server.start()
             self._servers.append(server)
 
+        def retire() -> None:
+            with self._lock:
+                if server not in self._servers:
+                    return  # everything is being stopped
+                self._servers.remove(server)
+            server.stop(None)
+
+        return retire
+
     def stop(self, grace: float | None, *, patience: float = 1.0) -> None:
         """Refuse new calls, give those in flight `grace` seconds, then cancel them."""
         with self._lock:
             self._stopped = True
-        stopping = [server.stop(grace) for server in self._servers]
+            servers = list(self._servers)
+            self._servers.clear()
+        stopping = [server.stop(grace) for server in servers]
         for event in stopping:
             event.wait((grace or 0) + patience)
-        self._servers.clear()
         self._pool.shutdown()
 
 

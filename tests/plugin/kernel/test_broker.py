@@ -13,7 +13,7 @@ import pytest
 from doze_sdk.plugin import kernel
 from doze_sdk.plugin.kernel._codec import ConnInfo, Knock
 from tests.plugin.kernel import echo_plugin
-from tests.plugin.kernel.conftest import ECHO, PATIENCE, Caller, Launch
+from tests.plugin.kernel.conftest import ECHO, PATIENCE, Caller, Launch, until
 
 if TYPE_CHECKING:
     import grpc
@@ -279,3 +279,24 @@ def test_dialling_and_closing_leaves_nothing_behind(start: Launch) -> None:
             ask(channel)
 
     assert len(list(Path("/proc/self/fd").iterdir())) <= before + 4
+
+
+@pytest.mark.parametrize("settings", [{"multiplex": True}, {"multiplex": True, "auto_mtls": True}])
+def test_a_number_that_is_dialled_again_and_again_costs_the_plugin_no_further_server(
+    start: Launch, settings: dict[str, bool]
+) -> None:
+    call = start(**settings)
+    identity = int(call.run(ACCEPT))
+
+    def dial(times: int) -> None:
+        for _ in range(times):
+            with call.plugin.broker.dial(identity) as channel:
+                ask(channel)
+
+    def held() -> list[int]:
+        return [len(list(Path(f"/proc/{call.plugin.pid}/{what}").iterdir())) for what in ("task", "fd")]
+
+    dial(10)
+    threads, descriptors = held()
+    dial(60)
+    until(lambda: held()[0] <= threads + 4 and held()[1] <= descriptors + 8, "the end of the servers in between")

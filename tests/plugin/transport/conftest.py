@@ -112,12 +112,13 @@ class Servers:
         self._backends: list[Backend] = []
 
     def backend(self, name: str = "main", *, spare: int = 2) -> Backend:
-        def bind(target: str) -> None:
+        def bind(target: str) -> Callable[[], object]:
             server = grpc.server(ThreadPoolExecutor(8), options=SERVER_OPTIONS + UNLIMITED)
             server.add_generic_rpc_handlers((Echo(name, self),))
             server.add_insecure_port(target)
             server.start()
             self.started.append(server)
+            return lambda: server.stop(None)
 
         backend = Backend(bind, spare=spare)
         self._backends.append(backend)
@@ -144,11 +145,12 @@ class RawBackend:
         self._accepted: list[socket.socket] = []
         self.backend = Backend(self._bind, spare=4)
 
-    def _bind(self, target: str) -> None:
+    def _bind(self, target: str) -> Callable[[], object]:
         self.binds += 1
         self._listener = socket.socket(socket.AF_UNIX)
         self._listener.bind(target.removeprefix("unix:"))
         self._listener.listen(16)
+        return lambda: None
 
     def connection(self, index: int = 0) -> socket.socket:
         while len(self._accepted) <= index:

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import grpc
 import pytest
@@ -21,9 +21,6 @@ from doze_sdk.plugin.kernel._errors import PeerRefusedError, PluginError, Transp
 from doze_sdk.plugin.kernel._relay import Relay, TLSContexts
 from tests.plugin.transport.conftest import MODES, PATIENCE, Errors, RawBackend, Servers, Wire, call, eventually
 from tests.plugin.transport.peers import CURVES, certificate
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 MakeWire = Callable[[str, Backend], Wire]
 
@@ -443,6 +440,30 @@ def test_a_host_that_opens_streams_without_end_is_limited(
 
     plugin.wait_for(TransportError, "there are 3 already")
     assert len(host.connection) == 3
+
+
+def test_streams_that_are_opened_and_reset_one_by_one_leave_no_server_behind(
+    plugin: Errors, peer: Connect, servers: Servers
+) -> None:
+    host = Peer(peer())
+
+    def open_and_reset(times: int) -> None:
+        for _ in range(times):
+            number = host.connection.open()
+            host.connection.send(number, b"PRI * HTTP/2.0\r\n")
+            host.flush()
+            host.wait_for(yamux.Received)  # the server's own greeting: it has the connection
+            host.connection.reset(number)
+            host.events.clear()
+
+    def held() -> tuple[int, int]:
+        return len(list(Path("/proc/self/task").iterdir())), len(list(Path("/proc/self/fd").iterdir()))
+
+    open_and_reset(20)
+    threads, descriptors = held()
+    open_and_reset(200)
+
+    assert eventually(lambda: held()[0] <= threads + 4 and held()[1] <= descriptors + 8), (threads, descriptors, held())
 
 
 def test_a_stream_that_is_reset_in_the_middle_of_a_call_ends_that_call_alone(

@@ -269,7 +269,7 @@ def test_a_session_that_cannot_be_dialled_is_an_error(folder: Path) -> None:
 
 def test_a_server_that_cannot_be_reached_is_an_error() -> None:
     with pytest.raises(TransportError, match="connecting to our own gRPC server"):
-        Backend(lambda _target: None)
+        Backend(lambda _target: lambda: None)
 
 
 def test_a_further_server_that_cannot_be_started_costs_that_connection_only(
