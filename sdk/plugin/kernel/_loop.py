@@ -28,6 +28,8 @@ READ: Final = selectors.EVENT_READ
 WRITE: Final = selectors.EVENT_WRITE
 #: Bytes read at once from one socket before the others have their turn.
 CHUNK: Final = 256 * 1024
+#: Bytes of content in a TLS record, at most (RFC 8446, section 5.1).
+RECORD: Final = 1 << 14
 
 
 class Watch:
@@ -96,9 +98,9 @@ class Loop:
     """The thread, its sockets and its timers. All methods but `call`, `run` and `stop` belong to the loop's thread."""
 
     def __init__(self, name: str, on_stop: Callable[[], None]) -> None:
-        #: Scratch space for one read, and its decrypted content: valid until the next callback.
+        #: Scratch space for one read, and its decrypted content in whole records: valid until the next callback.
         self.received: Final = memoryview(bytearray(CHUNK))
-        self.decrypted: Final = memoryview(bytearray(CHUNK))
+        self.decrypted: Final = memoryview(bytearray(CHUNK + RECORD))
         self._selector: Final = selectors.DefaultSelector()
         self._on_stop: Final = on_stop
         self._calls: Final[deque[Callable[[], object]]] = deque()

@@ -17,7 +17,7 @@ from typing import Final, cast
 
 from ._backend import hung_up
 from ._errors import PeerRefusedError, TransportError
-from ._loop import CHUNK, READ, WRITE
+from ._loop import CHUNK, READ, RECORD, WRITE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 #: Seconds that a peer may take to close its side after ours is closed.
 LINGER: Final = 5.0
 _MOST_WAITING: Final = 2 * CHUNK
-_RECORD: Final = 1 << 14  # bytes of content in a TLS record, at most (RFC 8446, section 5.1)
 
 
 class Carrier(ABC):
@@ -531,14 +530,14 @@ class Security:
         return self._out.read()
 
     def decrypt(self, into: memoryview) -> int:
-        """Decrypt whole records as long as there is room for the largest; see `more`."""
+        """Decrypt whole records, `CHUNK` bytes and the rest of the last one at most; see `more`."""
         if self._fed_all and not self._in.pending:
             self._in.write_eof()
         size = 0
         read = self._tls.read
         try:
-            while size <= CHUNK - _RECORD:
-                more = cast("int", read(CHUNK - size, into[size:] if size else into))
+            while size < CHUNK:
+                more = cast("int", read(RECORD, into[size:] if size else into))
                 if not more:
                     self.peer_finished = True
                     break

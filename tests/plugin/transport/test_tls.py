@@ -17,7 +17,7 @@ from hypothesis import given, settings, strategies as st
 
 from doze_sdk.plugin.kernel import _tls as tls
 from doze_sdk.plugin.kernel._errors import CertificateError
-from doze_sdk.plugin.kernel._loop import CHUNK
+from doze_sdk.plugin.kernel._loop import CHUNK, RECORD
 from doze_sdk.plugin.kernel._pipe import Security
 from tests.plugin.transport.peers import CURVES, certificate, shake_hands
 
@@ -308,7 +308,7 @@ def test_finishing_destroys_nothing_that_was_received(
         theirs.finish()
         ciphertext += theirs.pending()
     before = int(len(ciphertext) * cut)
-    buffer = memoryview(bytearray(CHUNK))
+    buffer = memoryview(bytearray(CHUNK + RECORD))
 
     ours.feed(memoryview(ciphertext[:before]))
     size = ours.decrypt(buffer) if decrypts_first else 0
