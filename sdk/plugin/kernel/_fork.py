@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import socket  # not in a child, where another thread of its parent may have held the module's lock
 
 from ._listener import RELAY_FOLDER
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class ForkedChildren:
-    """Takes our descriptors away from every child, from `start` on.
+    """Takes our descriptors away from every child that is forked from now on.
 
     They are pointed at ``/dev/null`` instead of closed, so that whatever still names them there meets nothing else. The
     first stderr, to which `logging` writes, becomes the child's own.
@@ -28,18 +29,16 @@ class ForkedChildren:
     Args:
         streams: What the host gave to this process.
         descriptors: Returns our pipes, and sockets that have no name; -1 for what is closed.
+        address: Where the host connects to.
+        folder: Where other sockets of ours are, or empty; those of the relay are found everywhere.
     """
 
-    def __init__(self, streams: OriginalStreams, descriptors: Callable[[], Iterable[int]]) -> None:
+    def __init__(
+        self, streams: OriginalStreams, descriptors: Callable[[], Iterable[int]], *, address: Address, folder: str
+    ) -> None:
         self._streams = streams
         self._descriptors = descriptors
         self._done = False
-
-    def start(self, address: Address, folder: str) -> None:
-        """Begin. Our sockets are those at `address`, in `folder`, or in a folder of the relay."""
-        import socket
-
-        self._socket = socket.socket  # a child must not import: another thread may have held the lock of the module
         self._place = _place(address)
         self._folder = f"{folder}/" if folder else ""
         self._null = os.open(os.devnull, os.O_RDWR)  # a child may have no room for one more
@@ -69,7 +68,7 @@ class ForkedChildren:
 
     def _is_our_socket(self, descriptor: int) -> bool:
         try:
-            sock = self._socket(fileno=descriptor)
+            sock = socket.socket(fileno=descriptor)
         except OSError:
             return False  # it is none
         try:

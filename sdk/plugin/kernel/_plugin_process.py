@@ -75,7 +75,7 @@ class PluginProcess:
                 orphaned=self._orphaned,
             )
         )
-        self._forked = ForkedChildren(streams, self._descriptors)
+        self._forked: ForkedChildren | None = None
         self._log_to_host(log_level)
 
     def run(self, settings: Settings) -> None:
@@ -101,10 +101,12 @@ class PluginProcess:
         grace: float | None = 0.0
         try:
             _on_sigterm(lambda: self._stop(_CALLS_FINISH))
-            self._announce(announcement)
             if self._redirection is not None:
                 self._redirection.start()
-            self._forked.start(announcement.address, server.folder)
+            self._forked = ForkedChildren(
+                self._streams, self._descriptors, address=announcement.address, folder=server.folder
+            )
+            self._announce(announcement)  # from now on the host may call what forks
             self._on_announced()
             self._waiting = True
             grace = self._ends.get()
@@ -142,7 +144,8 @@ class PluginProcess:
             self._end_as_orphan()
         else:
             self._hand_over_output()
-        self._forked.stop()
+        if self._forked is not None:
+            self._forked.stop()
         server.stop(grace)
         if self._redirection is not None:
             self._redirection.stop()
