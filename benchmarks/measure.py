@@ -12,6 +12,7 @@ import signal
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,6 +80,11 @@ class Started(NamedTuple):
 
 def started(command: Sequence[str], env: Mapping[str, str]) -> Started:
     """Start a plugin, take the time from the spawn to the newline of its handshake, and kill it."""
+    with tempfile.TemporaryDirectory(prefix="dz", dir="/tmp") as folder:  # its socket's folder outlives SIGKILL
+        return _started(command, {**ENVIRONMENT, **env, "TMPDIR": folder})
+
+
+def _started(command: Sequence[str], env: Mapping[str, str]) -> Started:
     read, write = os.pipe()
     start = time.perf_counter()
     process = subprocess.Popen(
@@ -87,7 +93,7 @@ def started(command: Sequence[str], env: Mapping[str, str]) -> Started:
         stdin=subprocess.DEVNULL,
         stdout=write,
         stderr=subprocess.DEVNULL,
-        env={**ENVIRONMENT, **env},
+        env=env,
         start_new_session=True,
     )
     os.close(write)
