@@ -5,7 +5,8 @@ An expression always has a value: where something is wrong, a diagnostic says so
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
 from . import _access
@@ -35,8 +36,6 @@ from ._ast import (
 )
 from ._convert import ConversionError, convert, unify
 from ._diagnostics import Diagnostic, EvaluationError, in_source_order
-from ._number import Index as IndexNumber
-from ._operators import SIGNATURES, OperationError, apply, apply_unary, equal, not_equal
 from ._source import Range
 from ._text import nearest, normalize, quote
 from ._types import BOOL, DYNAMIC, NUMBER, STRING, Collection, ListOf, ObjectOf, SetOf, TupleOf, Type
@@ -46,18 +45,11 @@ if TYPE_CHECKING:
     from ._functions import Function
 
 Diagnostics = list[Diagnostic]
+Evaluators = dict[type[Expression], Callable[..., Value]]
 
 _INCONSISTENT: Final = "Inconsistent conditional result types"
 _BAD_INTERPOLATION: Final = "Invalid template interpolation value"
-_BAD_CONDITION: Final = "Invalid 'for' condition"
 _BAD_KEY: Final = "Invalid object key"
-_BAD_ARGUMENT: Final = "Invalid function argument"
-_BAD_EXPANSION: Final = "Invalid expanding argument value"
-_BAD_CALL: Final = "Error in function call"
-_USE_LOCALS: Final = (
-    "Call the function in a locals block at the top of the file, where the host evaluates functions,"
-    " and refer to the result as local.<name> here."
-)
 
 
 class Context:
@@ -120,7 +112,8 @@ def evaluate(expression: Expression, context: Context | None = None) -> Value:
     return value
 
 
-def _value(expression: Expression, scope: Scope) -> Value:
+def value_of(expression: Expression, scope: Scope) -> Value:
+    """The value of a part of an expression."""
     return _EVALUATORS[type(expression)](expression, scope)
 
 
@@ -132,11 +125,11 @@ def _constant(expression: Literal | StringLiteral, _: Scope) -> Value:
 
 
 def _parentheses(expression: Parentheses, scope: Scope) -> Value:
-    return _value(expression.inner, scope)
+    return value_of(expression.inner, scope)
 
 
 def _unwrapped(expression: Unwrapped, scope: Scope) -> Value:
-    return _value(expression.wrapped, scope)
+    return value_of(expression.wrapped, scope)
 
 
 def _element(expression: Element, scope: Scope) -> Value:
@@ -144,7 +137,7 @@ def _element(expression: Element, scope: Scope) -> Value:
 
 
 def _tuple(expression: TupleLiteral, scope: Scope) -> Value:
-    return tuple([_value(item, scope) for item in expression.items])
+    return tuple([value_of(item, scope) for item in expression.items])
 
 
 def _template(expression: Template, scope: Scope) -> Value:
@@ -152,7 +145,7 @@ def _template(expression: Template, scope: Scope) -> Value:
     known = True
     mark = len(scope.diagnostics)
     for part in expression.parts:
-        value = _value(part, scope)
+        value = value_of(part, scope)
         if type(value) is str:
             if len(scope.diagnostics) == mark:
                 texts.append(value)
@@ -173,7 +166,7 @@ def _template(expression: Template, scope: Scope) -> Value:
 
 
 def _joined(expression: Joined, scope: Scope) -> Value:
-    strings = _for(expression.strings, scope)
+    strings = value_of(expression.strings, scope)
     if not isinstance(strings, tuple):
         return Unknown(STRING)
     texts = [text for text in strings if isinstance(text, str)]
@@ -185,12 +178,12 @@ def _object(expression: ObjectLiteral, scope: Scope) -> Value:
     known = True
     for item in expression.items:
         if item.literal_key is not None:
-            result[item.literal_key] = _value(item.value, scope)
+            result[item.literal_key] = value_of(item.value, scope)
             continue
         mark = len(scope.diagnostics)
         key = _object_key(item, scope)
         failed = len(scope.diagnostics) > mark
-        value = _value(item.value, scope)
+        value = value_of(item.value, scope)
         if type(key) is not str and not failed:
             key = _key_text(key, item, scope)
         if type(key) is str and not failed:
@@ -208,7 +201,7 @@ def _object_key(item: ObjectItem, scope: Scope) -> Value:
             " literal name containing periods, wrap it in quotes to create a string literal.",
             item.key.range,
         )
-    return _value(item.key, scope)
+    return value_of(item.key, scope)
 
 
 def _key_text(key: Value, item: ObjectItem, scope: Scope) -> Value:
@@ -261,12 +254,12 @@ def _walk(value: Value, steps: Iterable[Step], scope: Scope) -> Value:
 
 
 def _relative(expression: RelativeTraversal, scope: Scope) -> Value:
-    return _walk(_value(expression.origin, scope), expression.steps, scope)
+    return _walk(value_of(expression.origin, scope), expression.steps, scope)
 
 
 def _index(expression: Index, scope: Scope) -> Value:
-    collection = _value(expression.collection, scope)
-    key = _value(expression.key, scope)
+    collection = value_of(expression.collection, scope)
+    key = value_of(expression.key, scope)
     try:
         return _access.index(collection, key)
     except _access.AccessError as error:
@@ -276,7 +269,7 @@ def _index(expression: Index, scope: Scope) -> Value:
 
 def _splat(expression: Splat, scope: Scope) -> Value:
     mark = len(scope.diagnostics)
-    origin = _value(expression.origin, scope)
+    origin = value_of(expression.origin, scope)
     if len(scope.diagnostics) > mark:
         return UNKNOWN
     origin_type = type_of(origin)
@@ -318,7 +311,7 @@ def _each(expression: Splat, values: Iterable[Value], scope: Scope) -> list[Valu
     results = []
     for value in values:
         scope.elements[expression.element] = value
-        results.append(_value(expression.each, scope))
+        results.append(value_of(expression.each, scope))
     scope.elements.pop(expression.element, None)
     return results
 
@@ -332,97 +325,6 @@ def _splat_type(expression: Splat, origin_type: Type, scope: Scope) -> Type:
     return ListOf(type_of(_each(expression, [Unknown(origin_type.element)], scope)[0]))
 
 
-# Operations
-
-
-def _binary(expression: Binary, scope: Scope) -> Value:
-    # A sum of a thousand terms is a tree a thousand deep on its left side, so that side is walked without recursion.
-    spine = [expression]
-    left = expression.left
-    while type(left) is Binary:
-        spine.append(left)
-        left = left.left
-    mark = len(scope.diagnostics)
-    value = _value(left, scope)
-    while spine:
-        value = _apply(spine.pop(), value, mark, scope)
-    return value
-
-
-def _apply(expression: Binary, left: Value, mark: int, scope: Scope) -> Value:
-    """Apply an operator; what was reported since the mark belongs to its left operand."""
-    operator = expression.operator
-    if operator in {"==", "!="}:
-        right = _value(expression.right, scope)
-        if len(scope.diagnostics) > mark:
-            return Unknown(BOOL)
-        return equal(left, right) if operator == "==" else not_equal(left, right)
-    operand_type, result_type = SIGNATURES[operator]
-    if operand_type is BOOL:
-        return _logic(expression, left, mark, scope)
-    left = _operand(expression, expression.left, left, operand_type, "left", scope)
-    right = _value(expression.right, scope)
-    right = _operand(expression, expression.right, right, operand_type, "right", scope)
-    if len(scope.diagnostics) > mark:
-        return Unknown(result_type)
-    return _result(expression, left, right, scope)
-
-
-def _logic(expression: Binary, left: Value, mark: int, scope: Scope) -> Value:
-    diagnostics = scope.diagnostics
-    of_left = diagnostics[mark:]
-    right = _value(expression.right, scope)
-    of_right = diagnostics[mark + len(of_left) :]
-    evaluated = len(diagnostics)
-    left = _operand(expression, expression.left, left, BOOL, "left", scope)
-    right = _operand(expression, expression.right, right, BOOL, "right", scope)
-    if len(diagnostics) == evaluated:
-        controlling = expression.operator == "||"
-        # A null decides as false does.
-        for value, own in ((left, of_left), (right, of_right)):
-            if not isinstance(value, Unknown) and (value is True) == controlling:
-                diagnostics[mark:] = own
-                return controlling
-    if len(diagnostics) > mark:
-        return Unknown(BOOL)
-    return _result(expression, left, right, scope)
-
-
-def _operand(expression: Binary, operand: Expression, value: Value, wanted: Type, side: str, scope: Scope) -> Value:
-    try:
-        return convert(value, wanted)
-    except ConversionError as error:
-        detail = f"Unsuitable value for {side} operand: {error}."
-        scope.error("Invalid operand", detail, operand.range, expression.range)
-        return Unknown(wanted)
-
-
-def _result(expression: Binary, left: Value, right: Value, scope: Scope) -> Value:
-    try:
-        return apply(expression.operator, left, right)
-    except OperationError as error:
-        scope.error("Operation failed", f"Error during operation: {error}.", expression.range)
-        return Unknown(SIGNATURES[expression.operator][1])
-
-
-def _unary(expression: Unary, scope: Scope) -> Value:
-    wanted = BOOL if expression.operator == "!" else NUMBER
-    mark = len(scope.diagnostics)
-    value = _value(expression.operand, scope)
-    try:
-        value = convert(value, wanted)
-    except ConversionError as error:
-        detail = f"Unsuitable value for unary operand: {error}."
-        scope.error("Invalid operand", detail, expression.operand.range, expression.range)
-    if len(scope.diagnostics) > mark:
-        return Unknown(wanted)
-    try:
-        return apply_unary(expression.operator, value)
-    except OperationError as error:
-        scope.error("Operation failed", f"Error during operation: {error}.", expression.range)
-        return Unknown(wanted)
-
-
 # Conditionals
 
 
@@ -430,10 +332,10 @@ def _conditional(expression: Conditional, scope: Scope) -> Value:
     outer = scope.diagnostics
     of_yes: Diagnostics = []
     scope.diagnostics = of_yes
-    yes = _value(expression.yes, scope)
+    yes = value_of(expression.yes, scope)
     of_no: Diagnostics = []
     scope.diagnostics = of_no
-    no = _value(expression.no, scope)
+    no = value_of(expression.no, scope)
     scope.diagnostics = outer
     result_type = _common_type(yes, no)
     if result_type is None:
@@ -441,7 +343,7 @@ def _conditional(expression: Conditional, scope: Scope) -> Value:
         detail = f"The true and false result expressions must have consistent types. {described}"
         arms = Range(expression.source, expression.yes.start, expression.no.end)
         return scope.error(_INCONSISTENT, detail, arms, expression.range)
-    condition = _value(expression.condition, scope)
+    condition = value_of(expression.condition, scope)
     where = expression.condition.range
     if is_null(condition):
         detail = "The condition value is null. Conditions must either be true or false."
@@ -491,6 +393,8 @@ def _undecided(yes: Value, no: Value, result_type: Type) -> Value:
     if isinstance(yes, Unknown) or isinstance(no, Unknown):
         known = [not isinstance(value, Unknown) or value.not_null for value in (yes, no)]
         return Unknown(result_type, not_null=all(known))
+    from ._operators import equal
+
     if (collections and not yes and not no) or (result_type is NUMBER and equal(yes, no) is True):
         return yes
     return Unknown(result_type, not_null=True)
@@ -534,282 +438,22 @@ def _describe_objects(yes: ObjectOf, no: ObjectOf) -> str:
     return ""
 
 
-# For
+# Kinds of their own
 
 
-def _for(expression: For, scope: Scope) -> Value:
-    collection = _value(expression.collection, scope)
-    where, whole = expression.collection.range, expression.range
-    if is_null(collection):
-        detail = "A null value cannot be used as the collection in a 'for' expression."
-        return scope.error("Iteration over null value", detail, where, whole)
-    if isinstance(collection, Unknown) and collection.type is DYNAMIC:
-        return UNKNOWN
-    kind = type_of(collection)
-    if not isinstance(kind, TupleOf | ObjectOf | Collection):
-        detail = f"A value of type {kind.name} cannot be used as the collection in a 'for' expression."
-        return scope.error("Iteration over non-iterable value", detail, where, whole)
-    frame: dict[str, Value] = {}
-    outer = scope.locals
-    scope.locals = (frame, *outer)
-    try:
-        if expression.condition is not None and not _condition_works(expression, frame, scope):
-            return UNKNOWN
-        if isinstance(collection, Unknown):
-            return UNKNOWN
-        turns = _turns(expression, _pairs(collection), frame, scope)
-        return (
-            _build_tuple(expression, turns, scope)
-            if expression.key is None
-            else _build_object(expression, turns, scope)
-        )
-    finally:
-        scope.locals = outer
+def _load(expression: Expression, scope: Scope) -> Value:
+    """Evaluate the first expression of a kind that many files have none of, so that its module is not there yet."""
+    _EVALUATORS.update(import_module(_LATER[type(expression)], __package__).EVALUATORS)
+    return value_of(expression, scope)
 
 
-def _pairs(collection: Value) -> Iterator[tuple[Value, Value]]:
-    if isinstance(collection, dict):
-        for key in sorted(collection, key=_bytewise):
-            yield key, collection[key]
-    elif isinstance(collection, SetValue):
-        for value in collection:
-            yield value, value
-    elif isinstance(collection, tuple | list):
-        for index, value in enumerate(collection):
-            yield IndexNumber(index), value
-
-
-def _bytewise(key: str) -> bytes:
-    return key.encode("utf-8", "surrogatepass")
-
-
-def _condition_works(expression: For, frame: dict[str, Value], scope: Scope) -> bool:
-    """Try the condition with unknown variables, so that one of a wrong type is reported once and not for each turn."""
-    assert expression.condition is not None
-    _bind(expression, frame, UNKNOWN, UNKNOWN)
-    mark = len(scope.diagnostics)
-    value = _value(expression.condition, scope)
-    failed = len(scope.diagnostics) > mark
-    if is_null(value):
-        detail = "The value of the 'if' clause must not be null."
-        scope.error("Condition is null", detail, expression.condition.range, expression.range)
-        return False
-    try:
-        convert(value, BOOL)
-    except ConversionError as error:
-        detail = f"The 'if' clause value is invalid: {error}."
-        scope.error(_BAD_CONDITION, detail, expression.condition.range, expression.range)
-        return False
-    return not failed
-
-
-def _bind(expression: For, frame: dict[str, Value], key: Value, value: Value) -> None:
-    if expression.key_name is not None:
-        frame[expression.key_name] = key
-    frame[expression.value_name] = value
-
-
-class _Known:
-    """Whether the result of a `for` is still known; once it is not, further problems of the same kind are echoes."""
-
-    __slots__ = ("so_far",)
-
-    def __init__(self) -> None:
-        self.so_far = True
-
-
-Turns = Callable[[_Known], Iterator[None]]
-
-
-def _turns(expression: For, pairs: Iterator[tuple[Value, Value]], frame: dict[str, Value], scope: Scope) -> Turns:
-    """Bind the variables of each turn that the condition lets through."""
-
-    def turns(known: _Known) -> Iterator[None]:
-        for key, value in pairs:
-            _bind(expression, frame, key, value)
-            if expression.condition is None or _included(expression, known, scope):
-                yield
-
-    return turns
-
-
-def _included(expression: For, known: _Known, scope: Scope) -> bool:
-    assert expression.condition is not None
-    value = _value(expression.condition, scope)
-    problem = None
-    if is_null(value):
-        problem = "The value of the 'if' clause must not be null."
-    else:
-        try:
-            value = convert(value, BOOL)
-        except ConversionError as error:
-            problem = f"The 'if' clause value is invalid: {error}."
-    if problem is not None and known.so_far:
-        scope.error(_BAD_CONDITION, problem, expression.condition.range, expression.range)
-    if problem is not None or isinstance(value, Unknown):
-        known.so_far = False
-        return False
-    return value is True
-
-
-def _build_tuple(expression: For, turns: Turns, scope: Scope) -> Value:
-    known = _Known()
-    values = [_value(expression.value, scope) for _ in turns(known)]
-    return tuple(values) if known.so_far else UNKNOWN
-
-
-def _build_object(expression: For, turns: Turns, scope: Scope) -> Value:
-    assert expression.key is not None
-    known = _Known()
-    result: dict[str, Value] = {}
-    groups: dict[str, list[Value]] = {}
-    for _ in turns(known):
-        key = _for_key(expression, known, scope)
-        if type(key) is not str:
-            known.so_far = False
-            continue
-        value = _value(expression.value, scope)
-        if expression.group:
-            groups.setdefault(key, []).append(value)
-        elif key in result:
-            detail = (
-                f"Two different items produced the key {quote(key)} in this 'for' expression. If duplicates are"
-                " expected, use the ellipsis (...) after the value expression to enable grouping by key."
-            )
-            scope.error("Duplicate object key", detail, expression.key.range, expression.range)
-        else:
-            result[key] = value
-    if not known.so_far:
-        return UNKNOWN
-    return {key: tuple(values) for key, values in groups.items()} if expression.group else result
-
-
-def _for_key(expression: For, known: _Known, scope: Scope) -> Value:
-    assert expression.key is not None
-    key = _value(expression.key, scope)
-    if is_null(key):
-        problem = "Key expression in 'for' expression must not produce a null value."
-    elif isinstance(key, Unknown):
-        return key
-    else:
-        try:
-            return convert(key, STRING)
-        except ConversionError as error:
-            problem = f"The key expression produced an invalid result: {error}."
-    if known.so_far:
-        scope.error(_BAD_KEY, problem, expression.key.range, expression.range)
-    return UNKNOWN
-
-
-# Calls
-
-
-def _call(expression: Call, scope: Scope) -> Value:
-    whole = expression.range
-    if scope.functions is None:
-        detail = "Functions may not be called here."
-        return scope.error("Function calls not allowed", detail, whole, hint=_USE_LOCALS)
-    function = scope.functions.get(expression.name)
-    if function is None:
-        return _unknown_function(expression, scope)
-    mark = len(scope.diagnostics)
-    arguments: list[tuple[Expression, Value | None]] = [(argument, None) for argument in expression.arguments]
-    if expression.expand:
-        expanded = _expand(expression, scope)
-        if expanded is None:
-            return UNKNOWN
-        arguments[-1:] = [(expression.arguments[-1], value) for value in expanded]
-    return _checked_call(expression, function, arguments, mark, scope)
-
-
-def _unknown_function(expression: Call, scope: Scope) -> Value:
-    assert scope.functions is not None
-    namespace, _, name = expression.name.rpartition("::")
-    if namespace:
-        detail = f"There are no functions in namespace {quote(namespace + '::')}."
-    else:
-        near = nearest(name, scope.functions)
-        suggestion = f" Did you mean {quote(near)}?" if near else ""
-        detail = f"There is no function named {quote(name)}.{suggestion}"
-    return scope.error("Call to unknown function", detail, expression.name_range, expression.range)
-
-
-def _expand(expression: Call, scope: Scope) -> Iterable[Value] | None:
-    """The values that the last argument stands for; None if they are not known, or after a problem."""
-    last = expression.arguments[-1]
-    mark = len(scope.diagnostics)
-    value = _value(last, scope)
-    if len(scope.diagnostics) > mark:
-        return None
-    kind = type_of(value)
-    if is_null(value) and (kind is DYNAMIC or isinstance(kind, TupleOf | ListOf | SetOf)):
-        detail = "The expanding argument (indicated by ...) must not be null."
-        scope.error(_BAD_EXPANSION, detail, last.range, expression.range)
-        return None
-    if isinstance(value, tuple | list):
-        return value
-    if kind is not DYNAMIC and not isinstance(kind, TupleOf | ListOf | SetOf):
-        detail = "The expanding argument (indicated by ...) must be of a tuple, list, or set type."
-        scope.error(_BAD_EXPANSION, detail, last.range, expression.range)
-    return None
-
-
-def _checked_call(
-    expression: Call,
-    function: Function,
-    arguments: list[tuple[Expression, Value | None]],
-    mark: int,
-    scope: Scope,
-) -> Value:
-    whole = expression.range
-    name = quote(expression.name)
-    parameters = function.parameters
-    if len(arguments) < len(parameters):
-        least = " at least" if function.rest is not None else ""
-        detail = (
-            f"Function {name} expects{least} {len(parameters)} argument(s)."
-            f" Missing value for {quote(parameters[len(arguments)].name)}."
-        )
-        closing = Range(expression.source, expression.end - 1, expression.end)
-        return scope.error("Not enough function arguments", detail, closing, whole)
-    if function.rest is None and len(arguments) > len(parameters):
-        detail = f"Function {name} expects only {len(parameters)} argument(s)."
-        extra = arguments[len(parameters)][0].subject
-        return scope.error("Too many function arguments", detail, extra, whole)
-    values = []
-    for place, (argument, given) in enumerate(arguments):
-        parameter = parameters[place] if place < len(parameters) else function.rest
-        assert parameter is not None
-        value = _value(argument, scope) if given is None and not expression.expand else given
-        if given is None and expression.expand and argument is not expression.arguments[-1]:
-            value = _value(argument, scope)
-        try:
-            value = convert(value, parameter.type)
-        except ConversionError as error:
-            detail = f"Invalid value for {quote(parameter.name)} parameter: {error}."
-            scope.error(_BAD_ARGUMENT, detail, argument.subject, whole)
-        values.append(value)
-    if len(scope.diagnostics) > mark:
-        return UNKNOWN
-    return _run(expression, function, [argument for argument, _ in arguments], values, scope)
-
-
-def _run(expression: Call, function: Function, arguments: list[Expression], values: list[Value], scope: Scope) -> Value:
-    from ._function_errors import ArgumentError, FunctionError
-
-    whole = expression.range
-    try:
-        return function(values)
-    except ArgumentError as error:
-        parameter = function.parameter(error.place)
-        detail = f"Invalid value for {quote(parameter.name)} parameter: {error}."
-        return scope.error(_BAD_ARGUMENT, detail, arguments[error.place].subject, whole)
-    except FunctionError as error:
-        detail = f"Call to function {quote(expression.name)} failed: {error}."
-        return scope.error(_BAD_CALL, detail, expression.subject, whole)
-
-
-_EVALUATORS: Final[dict[type[Expression], Callable[..., Value]]] = {
+_LATER: Final[dict[type[Expression], str]] = {
+    Unary: "._operations",
+    Binary: "._operations",
+    Call: "._call",
+    For: "._for",
+}
+_EVALUATORS: Final[Evaluators] = {
     Literal: _constant,
     StringLiteral: _constant,
     Template: _template,
@@ -821,11 +465,8 @@ _EVALUATORS: Final[dict[type[Expression], Callable[..., Value]]] = {
     Index: _index,
     Element: _element,
     Splat: _splat,
-    Call: _call,
-    Unary: _unary,
-    Binary: _binary,
     Conditional: _conditional,
     TupleLiteral: _tuple,
     ObjectLiteral: _object,
-    For: _for,
+    **dict.fromkeys(_LATER, _load),
 }
