@@ -39,7 +39,7 @@ _PUNCTUATION: Final = {
 _OPENERS: Final = {"[": "first element", "{": "first key"}
 
 _SPACE: Final = re.compile(r"[ \t\r\n]*")
-_TEXT: Final = re.compile(r'"(?:[^"\\\x00-\x1f]+|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*+')
+_TEXT: Final = re.compile(r'"(?:[^"\\\x00-\x1f]+|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*')
 _DIGITS: Final = re.compile(r"[0-9]*")
 _HEXADECIMAL: Final = re.compile(r"[0-9a-fA-F]{0,4}")
 
