@@ -31,7 +31,9 @@ _HOME = {
     "IntType": "._schema",
     "ListType": "._schema",
     "MapType": "._schema",
+    "RE2Error": "._re2",
     "Repeat": "._schema",
+    "compile_re2": "._re2",
     "STRING": "._schema",
     "Schema": "._schema",
     "SchemaError": "._schema",
@@ -135,6 +137,7 @@ if TYPE_CHECKING:
         parse_expression as parse_expression,
         parse_with_diagnostics as parse_with_diagnostics,
     )
+    from ._re2 import RE2Error as RE2Error, compile_re2 as compile_re2
     from ._render import render as render
     from ._schema import (
         BOOL as BOOL,

@@ -13,6 +13,8 @@ from __future__ import annotations
 
 import re
 
+from ._diagnostics import HCLError
+
 _LAST = 0x10FFFF
 _Ranges = list[tuple[int, int]]
 _Sets = list[tuple[bool, _Ranges]]
@@ -50,7 +52,7 @@ _UNICODE_CLASSES = frozenset("CLMNPSZ")
 _MOST_REPEATS = 1000
 
 
-class ExpressionError(ValueError):
+class RE2Error(HCLError):
     """Why Go would not compile the expression, or why it cannot be translated.
 
     Attributes:
@@ -58,6 +60,8 @@ class ExpressionError(ValueError):
         part: of the expression that it is about.
 
     """
+
+    __module__ = "doze_sdk.hcl"
 
     def __init__(self, reason: str, part: str) -> None:
         super().__init__(f"{reason}: `{part}`")
@@ -88,7 +92,7 @@ def compile_re2(expression: str) -> Expression:
     """Return what finds in a text what Go's expression finds.
 
     Raises:
-        ExpressionError: Go refuses the expression, or Python cannot express it.
+        RE2Error: Go refuses the expression, or Python cannot express it.
 
     """
     translation = _Translation(expression)
@@ -96,9 +100,9 @@ def compile_re2(expression: str) -> Expression:
     try:
         return Expression(re.compile(python), tuple(translation.names))
     except RecursionError as error:
-        raise ExpressionError("expression nests too deeply", expression) from error
+        raise RE2Error("expression nests too deeply", expression) from error
     except (re.error, OverflowError) as error:
-        raise ExpressionError(str(error), expression) from error
+        raise RE2Error(str(error), expression) from error
 
 
 class _Group:
@@ -133,7 +137,7 @@ class _Translation:
         while self._at < len(self._text):
             self._next()
         if len(self._groups) > 1:
-            raise ExpressionError("missing closing )", self._text)
+            raise RE2Error("missing closing )", self._text)
         return "".join(self._out) + ")" * len(self._groups[0].flags)
 
     def _next(self) -> None:
@@ -182,21 +186,21 @@ class _Translation:
         begin = match.start()
         counts = [int(count) for count in (least, most) if count]
         if counts and (max(counts) > _MOST_REPEATS or counts[0] > counts[-1]):
-            raise ExpressionError("invalid repeat count", match[0])
+            raise RE2Error("invalid repeat count", match[0])
         self._at = match.end()
         lazy = self._text.startswith("?", self._at)
         self._at += lazy
         written = self._text[begin : self._at]
         if self._repeat_from is not None:
-            raise ExpressionError("invalid nested repetition operator", self._text[self._repeat_from : self._at])
+            raise RE2Error("invalid nested repetition operator", self._text[self._repeat_from : self._at])
         if self._atom is None:
-            raise ExpressionError("missing argument to repetition operator", written)
+            raise RE2Error("missing argument to repetition operator", written)
         weight = self._weight
         if counts:
             unlimited = bool(limited) and not most
             weight = 1 if counts[-1] == 0 and not unlimited else max(counts[-1], 1) * weight
             if counts[-1] > 1 and weight > _MOST_REPEATS:
-                raise ExpressionError("invalid repeat count", written)
+                raise RE2Error("invalid repeat count", written)
         start, end = self._atom
         atom = "".join(self._out[start:end])
         if self._is_repeated:  # by a repeat in front of a flag group
@@ -217,7 +221,7 @@ class _Translation:
             end = self._text.find(">", self._at)
             name = self._text[named.end() : end]
             if end < 0 or not _NAME.fullmatch(name):
-                raise ExpressionError("invalid named capture", self._text[self._at : end + 1 or None])
+                raise RE2Error("invalid named capture", self._text[self._at : end + 1 or None])
             self._at = end + 1
             self._begin_group("(")
             self.names.append(name)
@@ -248,7 +252,7 @@ class _Translation:
                 return
             else:
                 break
-        raise ExpressionError("invalid or unsupported Perl syntax", self._text[begin : self._at])
+        raise RE2Error("invalid or unsupported Perl syntax", self._text[begin : self._at])
 
     def _set_flags(self, flags: dict[str, bool], *, of_group: bool) -> None:
         on = "".join(flag for flag in "is" if flags.get(flag))
@@ -266,7 +270,7 @@ class _Translation:
     def _close(self) -> None:
         self._at += 1
         if len(self._groups) == 1:
-            raise ExpressionError("unexpected )", self._text)
+            raise RE2Error("unexpected )", self._text)
         group = self._groups.pop()
         self._out.append(")" * (len(group.flags) + 1))
         self._ends_atom(group.begin, group.weight)
@@ -297,14 +301,14 @@ class _Translation:
         self._at += 2
         return [(name.isupper(), _PERL[name.lower()])]
 
-    def _unicode_class(self) -> ExpressionError:
+    def _unicode_class(self) -> RE2Error:
         rest = self._text[self._at :]
         written = re.match(r"\\[pP](\{[^}]*\}?|.?)", rest, re.DOTALL)
         part = written[0] if written else rest
         # Whether Go knows the name of a class in braces cannot be told without its tables.
         is_known = part.endswith("}") or part[2:] in _UNICODE_CLASSES
         reason = "Unicode classes are not supported here, only ranges" if is_known else "invalid character class range"
-        return ExpressionError(reason, part)
+        return RE2Error(reason, part)
 
     def _escaped_char(self) -> int:
         """Read an escape that stands for one character, and return its code point."""
@@ -312,7 +316,7 @@ class _Translation:
         self._at += 2
         char = self._text[begin + 1 : begin + 2]
         if not char:
-            raise ExpressionError("trailing backslash at end of expression", "")
+            raise RE2Error("trailing backslash at end of expression", "")
         octal = re.compile(r"0[0-7]{0,2}|[1-7][0-7]{1,2}").match(self._text, begin + 1)
         if octal is not None:
             self._at = octal.end()
@@ -323,7 +327,7 @@ class _Translation:
             return _CONTROL[char]
         if char.isascii() and not char.isalnum():
             return ord(char)
-        raise ExpressionError("invalid escape sequence", self._text[begin : self._at])
+        raise RE2Error("invalid escape sequence", self._text[begin : self._at])
 
     def _hexadecimal(self, begin: int) -> int:
         if not self._text.startswith("{", self._at):
@@ -331,7 +335,7 @@ class _Translation:
             self._at += len(digits)
             if len(digits) == 2 and _HEXADECIMAL.fullmatch(digits):
                 return int(digits, 16)
-            raise ExpressionError("invalid escape sequence", self._text[begin : self._at])
+            raise RE2Error("invalid escape sequence", self._text[begin : self._at])
         code = 0
         for place in range(self._at + 1, len(self._text)):
             char = self._text[place]
@@ -339,8 +343,8 @@ class _Translation:
                 self._at = place + 1
                 return code
             if char not in "0123456789abcdefABCDEF" or (code := code * 16 + int(char, 16)) > _LAST:
-                raise ExpressionError("invalid escape sequence", self._text[begin : place + 1])
-        raise ExpressionError("invalid escape sequence", self._text[begin:])
+                raise RE2Error("invalid escape sequence", self._text[begin : place + 1])
+        raise RE2Error("invalid escape sequence", self._text[begin:])
 
     def _class(self) -> str:
         begin = self._at
@@ -353,7 +357,7 @@ class _Translation:
         while first or not self._text.startswith("]", self._at):
             first = False
             if self._at >= len(self._text):
-                raise ExpressionError("missing closing ]", self._text[begin:])
+                raise RE2Error("missing closing ]", self._text[begin:])
             named = self._posix_class() or (self._perl_class() if self._text[self._at] == "\\" else [])
             sets += named
             if not named:
@@ -371,7 +375,7 @@ class _Translation:
         name = self._text[self._at + 2 : end]
         ranges = _POSIX.get(name.removeprefix("^"))
         if ranges is None:
-            raise ExpressionError("invalid character class range", f"[:{name}:]")
+            raise RE2Error("invalid character class range", f"[:{name}:]")
         self._at = end + 2
         return [(name.startswith("^"), ranges)]
 
@@ -382,12 +386,12 @@ class _Translation:
             self._at += 1
             high = self._class_char(whole)
         if high < low:
-            raise ExpressionError("invalid character class range", self._text[begin : self._at])
+            raise RE2Error("invalid character class range", self._text[begin : self._at])
         return low, high
 
     def _class_char(self, whole: int) -> int:
         if self._at >= len(self._text):
-            raise ExpressionError("missing closing ]", self._text[whole:])
+            raise RE2Error("missing closing ]", self._text[whole:])
         if self._text[self._at] == "\\":
             return self._escaped_char()
         self._at += 1

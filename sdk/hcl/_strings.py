@@ -133,11 +133,11 @@ def substr(text: str, offset: Number, length: Number) -> Value:
 
 
 def regex(pattern: str, text: str) -> Value:
-    from ._re2 import ExpressionError, compile_re2
+    from ._re2 import RE2Error, compile_re2
 
     try:
         expression = compile_re2(pattern)
-    except ExpressionError as error:
+    except RE2Error as error:
         raise ArgumentError(0, f"invalid regexp pattern: {error.reason} in {error.part}") from None
     names = expression.names
     if any(names) and not all(names):

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
-from ..hcl._re2 import ExpressionError, compile_re2
+from ..hcl import RE2Error, compile_re2
 from ._log import RING, Follower
 from ._process import KILL, Process, await_event
 from ._shell import Shell, output_of
@@ -285,7 +285,7 @@ class _LogLine:
     def __init__(self, target: str) -> None:
         try:
             self._expression = compile_re2(target)
-        except ExpressionError as error:
+        except RE2Error as error:
             raise ProbeFormError(f"the log_line expression {target!r} is not usable: {error}") from error
         self._target = target
 

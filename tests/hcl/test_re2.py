@@ -1,6 +1,6 @@
 import pytest
 
-from doze_sdk.hcl._re2 import ExpressionError, compile_re2
+from doze_sdk.hcl._re2 import RE2Error, compile_re2
 
 
 @pytest.mark.parametrize(
@@ -124,7 +124,7 @@ def test_groups_have_their_names_in_order():
     ],
 )
 def test_an_expression_that_the_host_refuses_is_refused_with_the_reason(expression, reason):
-    with pytest.raises(ExpressionError) as caught:
+    with pytest.raises(RE2Error) as caught:
         compile_re2(expression)
 
     assert str(caught.value) == reason
