@@ -122,13 +122,14 @@ def test_a_server_that_is_stopped_again_leaves_its_successor_alone(start: Launch
     call = start(**mode)
     broker = call.plugin.broker
     first = broker.accept(5, echo_plugin.serve_back)
+    assert call.run(DIAL.format(5, "once")) == "back:once"  # else it would find the first one's address
     first.stop()
     broker.accept(5, echo_plugin.serve_back)
     first.stop()
 
     with pytest.raises(kernel.BrokerError, match="it is being accepted already"):
         broker.accept(5, echo_plugin.serve_back)
-    assert call.run(DIAL.format(5, "once")) == "back:once"
+    assert call.run(DIAL.format(5, "again")) == "back:again"
 
 
 @in_every_mode
