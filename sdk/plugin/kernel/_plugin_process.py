@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import _thread
 import atexit
+import contextlib
 import faulthandler
 import logging
 import os
@@ -40,6 +41,42 @@ _OUTPUT_ARRIVES = 0.1  # seconds for the last output to reach a host that reads 
 _ORPHAN_ENDS = 0.05  # seconds from the host's death to our own, at most
 
 
+class Ends:
+    """The ends that were asked for, each with the seconds that calls get, or None for that of an orphan.
+
+    The main thread waits at a pipe. At a lock, CPython would not notice a signal that comes just before the wait: it
+    runs handlers when a wait is interrupted, and between two instructions.
+    """
+
+    def __init__(self) -> None:
+        self._asked: SimpleQueue[float | None] = SimpleQueue()
+        # Never closed: whoever asks late must not write to what has got the number since.
+        self.descriptors = self._reader, self._writer = os.pipe()
+        os.set_blocking(self._writer, False)
+
+    def watch_signals(self) -> None:
+        """Have signals end a wait; in the main thread."""
+        signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
+
+    def put(self, grace: float | None) -> None:
+        """Ask for an end; from any thread or signal handler."""
+        self._asked.put(grace)
+        with contextlib.suppress(BlockingIOError):  # it is full of reasons to wake up
+            os.write(self._writer, b"\0")
+
+    def get_nowait(self) -> float | None:
+        """Return the first that was asked for. Raises Empty."""
+        return self._asked.get_nowait()
+
+    def wait(self) -> float | None:
+        """Wait for the first."""
+        while True:
+            try:
+                return self._asked.get_nowait()
+            except Empty:
+                os.read(self._reader, 4096)
+
+
 class PluginProcess:
     """Runs a plugin in this process from the handshake to its end."""
 
@@ -59,7 +96,7 @@ class PluginProcess:
         self._exit_on_disconnect = exit_on_disconnect
         self._streams = streams
         self._variables = HostVariables.take(os.environ, handshake.cookie_key)
-        self._ends: SimpleQueue[float | None] = SimpleQueue()
+        self._ends = Ends()
         self._output = Output()
         self._redirection = Redirection(self._output) if redirect else None
         self._server: PluginServer | None = None
@@ -100,7 +137,7 @@ class PluginProcess:
     def _serve(self, server: PluginServer, announcement: Announcement) -> None:
         grace: float | None = 0.0
         try:
-            _on_sigterm(lambda: self._stop(_CALLS_FINISH))
+            self._on_sigterm()
             if self._redirection is not None:
                 self._redirection.start()
             self._forked = ForkedChildren(
@@ -109,7 +146,7 @@ class PluginProcess:
             self._announce(announcement)  # from now on the host may call what forks
             self._on_announced()
             self._waiting = True
-            grace = self._ends.get()
+            grace = self._ends.wait()
         finally:
             self._end(server, grace)
 
@@ -152,7 +189,13 @@ class PluginProcess:
         if self._watch is not None:
             self._watch.stop()
 
+    def _on_sigterm(self) -> None:
+        if threading.current_thread() is threading.main_thread():
+            self._ends.watch_signals()
+            signal.signal(signal.SIGTERM, lambda _signal, _frame: self._stop(_CALLS_FINISH))
+
     def _descriptors(self) -> Iterator[int]:
+        yield from self._ends.descriptors
         if self._redirection is not None:
             yield from self._redirection.descriptors()
         if self._watch is not None:
@@ -216,8 +259,3 @@ def _ignore_interrupts() -> None:
 
 def _nothing(_signal: int, _frame: FrameType | None) -> None:
     pass
-
-
-def _on_sigterm(stop: Callable[[], None]) -> None:
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, lambda _signal, _frame: stop())

@@ -461,3 +461,12 @@ def test_python_is_told_apart_from_the_plugin_by_its_own_name(start: Launch) -> 
     plugin = start().plugin
 
     assert repr(plugin) == f"<Plugin {Path(sys.executable).name!r} ({plugin.pid}) version 1, running>"
+
+
+def test_a_signal_that_comes_just_before_the_wait_for_the_end_is_not_missed() -> None:
+    script = (
+        "import os, select, signal; from doze_sdk.plugin.kernel._plugin_process import Ends; ends = Ends();"
+        "signal.signal(signal.SIGTERM, lambda *_: None); ends.watch_signals(); os.kill(os.getpid(), signal.SIGTERM);"
+        "assert select.select([ends.descriptors[0]], [], [], 0)[0]"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True)
