@@ -49,7 +49,6 @@ Evaluators = dict[type[Expression], Callable[..., Value]]
 
 _INCONSISTENT: Final = "Inconsistent conditional result types"
 _BAD_INTERPOLATION: Final = "Invalid template interpolation value"
-_BAD_KEY: Final = "Invalid object key"
 
 
 class Context:

@@ -64,7 +64,6 @@ _SHORT = 5.0
 _CLOSING = 0.5
 
 _LINE_LIMIT = 64 * 1024
-_HANGUP = select.POLLHUP | select.POLLERR | select.POLLNVAL
 _CLIENT_ENDED = getattr(select, "POLLRDHUP", 0)
 
 

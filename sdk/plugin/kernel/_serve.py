@@ -75,7 +75,7 @@ def serve(
 
     streams = OriginalStreams()  # before anything is imported that might print
     # gRPC would start its threads again in a forked child, where they take the parent's events and crash:
-    # https://github.com/grpc/grpc/pull/41433. It reads this when it is imported.
+    # https://github.com/grpc/grpc/issues/32992. It reads this when it is imported.
     os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
     from ._plugin_process import PluginProcess
     from ._plugin_server import Settings
