@@ -6,6 +6,7 @@ import os
 import select
 import signal
 import subprocess
+import sys
 import threading
 import time
 from contextlib import contextmanager
@@ -17,7 +18,7 @@ from ._errors import StopError
 from ._reaper_process import is_alive, send
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from ._account import Account
@@ -176,6 +177,8 @@ class Process:
         return self._pidfd
 
     def _look(self) -> Exit | None:
+        if sys.platform == "darwin":  # Python has no waitid there
+            return self._collected_at_once()
         try:
             result = os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
         except ChildProcessError:  # somebody else waits for all children, or SIGCHLD is ignored: the status is lost
@@ -188,6 +191,12 @@ class Process:
             signal=None if exited else result.si_status,
             seconds=self._seconds(),
         )
+
+    def _collected_at_once(self) -> Exit | None:
+        code = self._popen.poll()
+        if code is None:
+            return None
+        return Exit(code=code if code >= 0 else None, signal=-code if code < 0 else None, seconds=self._seconds())
 
     def _seconds(self) -> float:
         return time.monotonic() - self._started
@@ -281,10 +290,11 @@ def _quiet_signals() -> Iterator[None]:
 
 
 def _pidfd(pid: int) -> int:
-    if not hasattr(os, "pidfd_open"):
+    open_descriptor: Callable[[int], int] | None = getattr(os, "pidfd_open", None)  # on Linux, in most builds
+    if open_descriptor is None:
         return -1
     try:
-        return os.pidfd_open(pid)
+        return open_descriptor(pid)
     except OSError:  # a kernel before 5.3
         return -1
 

@@ -13,6 +13,7 @@ from . import _reaper_process
 from ._errors import HostError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import TracebackType
 
 
@@ -154,10 +155,11 @@ class Reaper:
 
 
 def _pidfd(pid: int | None) -> int:
-    if pid is None or not hasattr(os, "pidfd_open"):
+    open_descriptor: Callable[[int], int] | None = getattr(os, "pidfd_open", None)  # on Linux, in most builds
+    if pid is None or open_descriptor is None:
         return -1
     try:
-        return os.pidfd_open(pid)
+        return open_descriptor(pid)
     except ProcessLookupError:
         raise HostError(f"cannot watch process {pid}: it has already ended") from None
     except OSError:  # a kernel before 5.3: the pipe alone has to do

@@ -189,7 +189,7 @@ def await_death(pipe: int, owner: int, controller: int, estate: Estate) -> None:
     buffer = b""
     while True:
         ready = {descriptor for descriptor, _ in poll.poll()}
-        if controller in ready and owner >= 0:
+        if sys.platform == "linux" and controller in ready and owner >= 0:
             # An xdist worker goes on testing for 5 s after its controller's death, and would boot engines unwatched.
             signal.pidfd_send_signal(owner, signal.SIGKILL)
             wait = select.poll()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from ._errors import CertificateError, HandshakeError, IncompatibleVersionError, UnsupportedPluginError
+from ._errors import CertificateError, HandshakeError, IncompatibleVersionError, UnsupportedPluginError, shortened
 from ._handshake import CORE_PROTOCOL_VERSION
 from ._listener import Address
 
@@ -80,11 +80,7 @@ def parse(line: bytes, expected: Expectation) -> Announcement:
 
 def shown(line: bytes) -> str:
     """A line of unknown content, short enough for a message."""
-    return _short(line.decode("utf-8", "backslashreplace").strip(), 200)
-
-
-def _short(text: str, most: int = 110) -> str:
-    return text if len(text) <= most else f"{text[:most]}… ({len(text)} characters)"
+    return shortened(line.decode("utf-8", "backslashreplace").strip(), 200)
 
 
 def _is_number(field: str) -> bool:
@@ -104,7 +100,7 @@ def _app_version(field: str, versions: Collection[int], line: str) -> int:
     if not _is_number(field.removeprefix("-")):
         raise HandshakeError(
             "cannot understand the plugin: the second field of its handshake must be a version number, got "
-            f"{_short(field)!r} in {line!r}",
+            f"{shortened(field)!r} in {line!r}",
             line=line,
         )
     version = int(field)
@@ -127,7 +123,7 @@ def _address(network: str, address: str, line: str) -> Address:
             return Address(network, address)
     raise HandshakeError(
         f"cannot reach the plugin: its handshake must name 'unix' and a path or 'tcp' and host:port, got "
-        f"{_short(network)!r} and {_short(address)!r}",
+        f"{shortened(network)!r} and {shortened(address)!r}",
         line=line,
     )
 
@@ -136,7 +132,7 @@ def _check_protocol(protocol: str, line: str) -> None:
     protocol = protocol or "netrpc"  # go-plugin's default from before it knew gRPC
     if protocol != "grpc":
         raise UnsupportedPluginError(
-            f"unsupported plugin protocol {_short(protocol)!r}. Supported: [grpc]; this host speaks gRPC alone, so "
+            f"unsupported plugin protocol {shortened(protocol)!r}. Supported: [grpc]; this host speaks gRPC alone, so "
             "the plugin has to be built with a gRPC server",
             line=line,
         )

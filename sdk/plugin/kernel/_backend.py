@@ -6,6 +6,7 @@ import os
 import select
 import socket
 import struct
+import sys
 import threading
 from collections import deque
 from typing import Final
@@ -23,6 +24,10 @@ SERVER_OPTIONS: Final[tuple[tuple[str, int], ...]] = (
     ("grpc.server_handshake_timeout_ms", 2**31 - 1),
     ("grpc.keepalive_time_ms", 2**31 - 1),
 )
+
+
+_SOL_LOCAL: Final = 0  # these two are <sys/un.h> of macOS; Python does not name them
+_LOCAL_PEERPID: Final = 2
 
 
 class Backend:
@@ -140,6 +145,8 @@ class PrivatePath:
 
 def owner(sock: socket.socket) -> int:
     """Return the process that connected to a unix socket, or that listens where it is connected to."""
+    if sys.platform == "darwin":
+        return sock.getsockopt(_SOL_LOCAL, _LOCAL_PEERPID)
     peer = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
     return int(struct.unpack("3i", peer)[0])
 

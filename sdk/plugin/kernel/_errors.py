@@ -99,6 +99,11 @@ class SupervisorError(PluginError):
     """A supervised plugin cannot be kept running."""
 
 
+def shortened(text: str, most: int = 110) -> str:
+    """Foreign text, short enough for a message."""
+    return text if len(text) <= most else f"{text[:most]}… ({len(text)} characters)"
+
+
 for _error in list(globals().values()):
     if isinstance(_error, type) and issubclass(_error, PluginError):
         _error.__module__ = "doze_sdk.plugin.kernel"  # people should never see a private path

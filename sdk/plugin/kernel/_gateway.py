@@ -7,16 +7,15 @@ import socket
 from contextlib import suppress
 from typing import Final
 
+from ._acceptor import Acceptor
 from ._backend import PrivatePath, owner
 from ._errors import TransportError
-from ._loop import READ
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ._exchange import Exchange
-    from ._loop import Watch
 
 
 class Gateway:
@@ -33,8 +32,7 @@ class Gateway:
         self._private: Final = PrivatePath(exchange.folder)
         #: What to give to `grpc.insecure_channel`.
         self.target: Final = f"unix:{self._private.path}"
-        self._listener: socket.socket | None = None
-        self._watch: Watch | None = None
+        self._acceptor: Acceptor | None = None
         self._closed = False
         try:
             exchange.loop.run(self._open)
@@ -54,9 +52,7 @@ class Gateway:
         listener = socket.socket(socket.AF_UNIX)
         listener.bind(self._private.path)
         listener.listen(1)
-        listener.setblocking(False)
-        self._listener = listener
-        self._watch = self._exchange.loop.watch(listener, READ, self._accept)
+        self._acceptor = Acceptor(self._exchange, listener, "our own gRPC channel", self._take)
 
     def _open_again(self) -> None:
         try:
@@ -64,14 +60,7 @@ class Gateway:
         except OSError as error:
             self._exchange.report(TransportError(f"waiting for our own gRPC channel at {self.target}: {error}"))
 
-    def _accept(self, _: int) -> None:
-        assert self._listener is not None
-        try:
-            inner, _address = self._listener.accept()
-        except OSError as error:
-            self._exchange.report(TransportError(f"accepting a connection of our own gRPC channel: {error}"))
-            return
-        inner.setblocking(False)
+    def _take(self, inner: socket.socket) -> None:
         if owner(inner) != os.getpid():
             self._exchange.report(
                 TransportError(f"process {owner(inner)} tried to use the channel of process {os.getpid()}")
@@ -87,12 +76,11 @@ class Gateway:
             raise
 
     def _hide(self) -> None:
-        if self._watch is not None and self._listener is not None:
-            self._watch.want(0)
-            self._listener.close()
+        if self._acceptor is not None:
+            self._acceptor.close()
+            self._acceptor = None
             with suppress(FileNotFoundError):
                 os.unlink(self._private.path)  # noqa: PTH108 - pathlib is not loaded here
-            self._watch = self._listener = None
 
     def _close(self) -> None:
         if not self._closed:

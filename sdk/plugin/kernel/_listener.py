@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
+import sys
 from typing import NamedTuple, Protocol
 
 from ._environment import MAX_PORT, MIN_PORT, temporary_folder
@@ -23,8 +24,11 @@ RELAY_FOLDER = "relay"
 
 _HOSTS_FOLDER = "plugin-dir"  # as go-plugin calls it
 
-UNIX_PATH_LIMIT = 107
-"""Bytes of a unix socket's path on Linux, its terminating zero excluded."""
+UNIX_PATH_LIMIT = 103 if sys.platform == "darwin" else 107
+"""Bytes of a unix socket's path, its terminating zero excluded: `sun_path` has 104 on macOS and 108 on Linux."""
+
+_RANDOM = 6  # bytes in the name of a folder
+_LONGEST_SOCKET = len("/plugin4294967295")  # as Go's CreateTemp makes it; ours are of the same length
 
 _LAST_GID = (1 << 32) - 2  # the one after it says to chown that nothing changes
 
@@ -123,11 +127,10 @@ class SocketFolder:
 
     def _new_path(self) -> str:
         path = f"{self.path}/plugin{os.urandom(5).hex()}"
-        length = len(os.fsencode(path))
-        if length > UNIX_PATH_LIMIT:
+        if reason := excess(path):
             raise ServeError(
-                f"cannot listen on {path!r}: the path has {length} bytes, and a unix socket's path may have "
-                f"{UNIX_PATH_LIMIT}; use a folder with a shorter name (TMPDIR, or the host's socket folder)"
+                f"cannot listen on {path!r}: {reason}; use a folder with a shorter name (TMPDIR, or the host's socket "
+                "folder)"
             )
         self._sockets.add(path)
         return path
@@ -182,6 +185,14 @@ class LoopbackPorts:
         return ServeError(f"cannot listen: every port from {first} to {last} on 127.0.0.1 is taken or forbidden")
 
 
+def excess(path: str) -> str:
+    """Say that `path` is too long for a unix socket, for the middle of a message; empty if it is not."""
+    length = len(os.fsencode(path))
+    if length <= UNIX_PATH_LIMIT:
+        return ""
+    return f"the path has {length} bytes, and a unix socket's path may have {UNIX_PATH_LIMIT}"
+
+
 def remove_hosts_folder(path: str) -> None:
     """Remove the folder that a dead host made for this plugin, with the sockets and the relay's folders in it.
 
@@ -205,9 +216,10 @@ def private_folder(prefix: str, parent: str = "") -> str:
     leaves no room for a socket's is passed over for ``/tmp``.
     """
     base = parent if parent and _is_ours(parent) else temporary_folder()
-    if len(os.fsencode(base)) > UNIX_PATH_LIMIT - 24 - len(prefix):
+    rest = len(f"/{prefix}") + 2 * _RANDOM + _LONGEST_SOCKET
+    if len(os.fsencode(base)) + rest > UNIX_PATH_LIMIT:
         base = "/tmp"  # noqa: S108  (the folder made inside is private)
-    path = f"{base}/{prefix}{os.urandom(6).hex()}"
+    path = f"{base}/{prefix}{os.urandom(_RANDOM).hex()}"
     try:
         os.mkdir(path, 0o700)  # noqa: PTH102
     except OSError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import logging
 import os
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from ._tls import TLSContexts
 
 _TRIAL = 5.0  # seconds
+_PAUSE = 0.1  # seconds between questions whether a process still exists, where the system cannot be made to tell
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +202,7 @@ class Attached:
 
     def _process(self, config: ReattachConfig) -> int:
         try:
-            return os.pidfd_open(config.pid)
+            return _watched(config.pid)
         except (OSError, OverflowError) as error:  # OverflowError: no process can have that number
             self._close_pipe()
             raise ReattachError(
@@ -214,11 +216,45 @@ class Attached:
 
     def _wait(self, process: int) -> None:
         poll = select.poll()
-        poll.register(process, select.POLLIN)
         poll.register(self._wake_reader, 0)
+        if process < 0:
+            self._ask_again(poll)
+            return
+        poll.register(process, select.POLLIN)
         if any(descriptor == process for descriptor, _ in poll.poll()):
             self.ended.set()
         os.close(process)
+
+    def _ask_again(self, poll: select.poll) -> None:
+        pid = int(self.runner.id)
+        while not poll.poll(_PAUSE * 1000):
+            if not _exists(pid):
+                self.ended.set()
+                return
+
+
+def _watched(pid: int) -> int:
+    """A descriptor by which to wait for the end of a process; -1 if it exists, and the system has none to give."""
+    open_descriptor: Callable[[int], int] | None = getattr(os, "pidfd_open", None)  # on Linux, in most builds
+    if open_descriptor is not None:
+        try:
+            return open_descriptor(pid)
+        except OSError as error:
+            if error.errno not in {errno.ENOSYS, errno.EPERM}:  # a kernel before 5.3; a sandbox that is as old
+                raise
+    if not _exists(pid):
+        raise ProcessLookupError(errno.ESRCH, os.strerror(errno.ESRCH))
+    return -1
+
+
+def _exists(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass  # of another account
+    return True
 
 
 def _try_to_connect(config: ReattachConfig) -> None:

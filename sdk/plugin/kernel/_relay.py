@@ -27,12 +27,13 @@ from contextlib import suppress
 from functools import partial
 from typing import Final
 
+from ._acceptor import PAUSE, Acceptor
 from ._backend import SERVER_OPTIONS, Backend
-from ._errors import PluginError, TransportError
+from ._errors import PluginError, TransportError, shortened
 from ._exchange import MOST_CONNECTIONS, Exchange
 from ._gateway import Gateway
-from ._listener import UNIX_PATH_LIMIT
-from ._loop import READ, WRITE
+from ._listener import excess
+from ._loop import WRITE
 from ._pipe import SocketCarrier
 from ._session import Session
 from ._tls import TLSContexts
@@ -49,8 +50,6 @@ if TYPE_CHECKING:
 
 __all__ = ["SERVER_OPTIONS", "Backend", "Gateway", "Relay", "Route", "Session", "TLSContexts"]
 
-#: Seconds to wait when no connection can be accepted or made for want of file descriptors or room in a queue.
-_PAUSE: Final = 0.05
 _LAST_PORT: Final = 0xFFFF
 _LONGEST_PORT: Final = 5  # digits
 
@@ -166,8 +165,7 @@ class Route:
         self._exchange: Final = exchange
         self._listener: Final = listener
         self._take: Final = take
-        self._watch: Watch | None = None
-        listener.setblocking(False)
+        self._acceptor: Acceptor | None = None
         exchange.loop.run(self._open)
 
     def close(self) -> None:
@@ -177,38 +175,16 @@ class Route:
 
     def _open(self) -> None:
         self._exchange.closing.add(self._close)
-        self._watch = self._exchange.loop.watch(self._listener, READ, self._accept)
+        self._acceptor = Acceptor(self._exchange, self._listener, "the peer", self._prepared)
 
-    def _accept(self, _: int) -> None:
-        try:
-            sock, _address = self._listener.accept()
-        except BlockingIOError:
-            return
-        except OSError as error:
-            self._exchange.report(TransportError(f"accepting a connection of the peer: {error}"))
-            if error.errno in {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}:
-                self._pause()
-            return
+    def _prepared(self, sock: socket.socket) -> None:
         _prepare(sock)
-        sock.setblocking(False)
         self._take(sock)
 
-    def _pause(self) -> None:
-        # The connection stays in the queue, so the listener would be ready again at once.
-        if self._watch is not None:
-            self._watch.want(0)
-            self._exchange.loop.later(_PAUSE, self._resume)
-
-    def _resume(self) -> None:
-        if self._watch is not None:
-            self._watch.want(READ)
-
     def _close(self) -> None:
-        if self._watch is not None:
-            self._exchange.closing.discard(self._close)
-            self._watch.want(0)
-            self._watch = None
-            self._listener.close()
+        self._exchange.closing.discard(self._close)
+        if self._acceptor is not None:
+            self._acceptor.close()
 
 
 class _Dial:
@@ -239,7 +215,7 @@ class _Dial:
         if error == errno.EINPROGRESS:
             self._watch = self._exchange.loop.watch(self._socket, WRITE, self._connected, self._fail)
         elif error == errno.EAGAIN:  # the queue of a unix listener is full
-            self._exchange.loop.later(_PAUSE, self.attempt)
+            self._exchange.loop.later(PAUSE, self.attempt)
         elif error:
             self._give_up(os.strerror(error))
         else:
@@ -306,18 +282,17 @@ def _resolve(network: str, address: str) -> tuple[int, _Place]:
 
 def _check_path(path: str) -> None:
     try:
-        size = len(os.fsencode(path))
+        reason = excess(path)
     except UnicodeError as error:
         raise TransportError(f"resolving the peer's address {_shown(path)}: {error}") from error
-    if size > UNIX_PATH_LIMIT:
+    if reason:
         raise TransportError(
-            f"resolving the peer's address {_shown(path)}: the path has {size} bytes, and a unix socket's path may "
-            f"have {UNIX_PATH_LIMIT}; let the peer use a folder with a shorter name"
+            f"resolving the peer's address {_shown(path)}: {reason}; let the peer use a folder with a shorter name"
         )
 
 
 def _shown(text: str) -> str:
-    return repr(text if len(text) <= 200 else f"{text[:200]}…")
+    return repr(shortened(text, 200))
 
 
 def _unblocked(family: int) -> socket.socket:

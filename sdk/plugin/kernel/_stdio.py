@@ -233,8 +233,9 @@ def _flush() -> None:
 
 
 def _enlarge(pipe: int) -> None:
-    with contextlib.suppress(AttributeError, OSError):  # another system, or the user's share of pipe memory is used up
-        fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, _PIPE_SIZE)
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError):  # the user's share of pipe memory is used up
+            fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, _PIPE_SIZE)
 
 
 def _readable(pipe: int) -> bool:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from doze_sdk.plugin import kernel
-from doze_sdk.plugin.kernel._listener import private_folder, remove_hosts_folder
+from doze_sdk.plugin.kernel._listener import SocketFolder, private_folder, remove_hosts_folder
 from tests.plugin.kernel import echo_plugin
 from tests.plugin.kernel.conftest import ECHO, PATIENCE, Caller
 
@@ -84,6 +84,22 @@ def test_what_is_not_ours_stays_when_a_host_has_died(tmp_path: Path, name: str) 
     remove_hosts_folder(str((tmp_path / name).parent))
 
     assert (tmp_path / name).exists()
+
+
+@pytest.mark.parametrize("length", range(60, 100, 4))
+def test_a_socket_has_room_in_a_hosts_folder_however_long_the_temporary_folders_name_is(
+    length: int, short_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    temporary = short_dir / ("x" * (length - len(str(short_dir)) - 1))
+    temporary.mkdir()
+    monkeypatch.setenv("TMPDIR", str(temporary))
+    folder = SocketFolder()
+    try:
+        listener, _address = folder.listen()
+        listener.close()
+    finally:
+        folder.close()
+    temporary.rmdir()
 
 
 def test_a_folder_that_others_may_write_to_is_not_used_for_private_ones(short_dir: Path, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -46,6 +47,33 @@ def test_the_end_of_a_plugin_is_noticed_by_whoever_attached(start: Launch) -> No
         os.kill(first.pid, signal.SIGKILL)
 
         assert second.wait(PATIENCE)
+
+
+def test_the_end_of_a_plugin_is_noticed_where_the_kernel_gives_no_descriptor_of_a_process(
+    start: Launch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = start().plugin
+    monkeypatch.delattr(os, "pidfd_open")
+    with kernel.reattach(first.reattach_config()) as second:
+        assert first.pid is not None
+        assert not second.exited
+        os.kill(first.pid, signal.SIGKILL)
+
+        assert second.wait(PATIENCE)
+
+
+def test_a_process_that_is_gone_is_reported_where_the_kernel_gives_no_descriptor_of_a_process(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(_: int) -> int:
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+    monkeypatch.setattr(os, "pidfd_open", refuse)
+    with subprocess.Popen([sys.executable, "-c", ""]) as process:
+        pass
+    config = kernel.ReattachConfig(kernel.Address("unix", "/tmp/no-such-socket"), 1, process.pid)
+    with pytest.raises(kernel.ReattachError, match=f"there is no process {process.pid}"):
+        kernel.reattach(config)
 
 
 def test_a_plugin_that_does_not_answer_is_killed_by_whoever_attached(start: Launch) -> None:

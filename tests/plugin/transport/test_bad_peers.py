@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+import resource
 import socket
 import ssl
 import struct
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import grpc
@@ -23,6 +26,16 @@ from tests.plugin.transport.conftest import MODES, PATIENCE, Errors, RawBackend,
 from tests.plugin.transport.peers import CURVES, certificate
 
 MakeWire = Callable[[str, Backend], Wire]
+
+
+@contextmanager
+def no_descriptor_free() -> Iterator[None]:
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
 
 
 @pytest.fixture
@@ -55,6 +68,31 @@ def alert(sock: socket.socket, context: ssl.SSLContext) -> str:
     with pytest.raises(ssl.SSLError) as caught, context.wrap_socket(sock, server_hostname="localhost") as secure:
         secure.recv(1)
     return str(caught.value.reason)
+
+
+# --- When this process has no descriptor left for them ---
+
+
+def test_a_channel_of_ours_waits_until_a_descriptor_is_free(folder: Path) -> None:
+    errors = Errors()
+    with Relay(on_error=errors.append) as relay, socket.socket(socket.AF_UNIX) as channel:
+        path = Path(relay.dial("unix", str(folder / "nobody")).target.removeprefix("unix:"))
+        with no_descriptor_free():
+            channel.connect(str(path))
+            errors.wait_for(TransportError, "accepting a connection of our own gRPC channel")
+            time.sleep(0.2)
+            assert len(errors) < 20  # it does not ask all the time
+        errors.wait_for(TransportError, "No such file")
+
+
+def test_a_peer_waits_until_a_descriptor_is_free(wire: Wire, folder: Path, insecure_client: ssl.SSLContext) -> None:
+    with socket.socket(socket.AF_UNIX) as sock:
+        with no_descriptor_free():
+            sock.connect(str(folder / "plugin"))
+            wire.plugin_errors.wait_for(TransportError, "accepting a connection of the peer")
+            time.sleep(0.2)
+            assert len(wire.plugin_errors) < 20
+        assert alert(sock, insecure_client) == "TLSV13_ALERT_CERTIFICATE_REQUIRED"
 
 
 # --- Without the right certificate, at the plugin ---
