@@ -201,18 +201,7 @@ def _backend(  # noqa: PLR0913, PLR0917 - the parameters of boot
             version=Version(version or BUILTIN),
         )
         _check_version(driver, version)
-        instance = Instance(
-            name=label,
-            type=driver.type,
-            version=request.version,
-            spec=cast("S", decode(driver, request)),
-            data_dir=root / "d",
-            socket_dir=root / "s",
-            port=PORT,
-        )
-        backend_socket = driver.backend_socket(instance.socket_dir, instance.port)
-        if backend_socket is not None:
-            check_socket_path(backend_socket, hint=f"set {DATA_ROOT} to a shorter directory")
+        instance = _instance(driver, request, root)
         try:
             awake = wake(
                 driver,
@@ -231,6 +220,22 @@ def _backend(  # noqa: PLR0913, PLR0917 - the parameters of boot
             driver.check_health(awake.instance)
         with _told(Backend(driver, awake, Path(request.filename))) as backend:
             yield backend
+
+
+def _instance(driver: Driver[S], request: DecodeRequest, root: Path) -> Instance[S]:
+    instance = Instance(
+        name=request.block_label,
+        type=driver.type,
+        version=request.version,
+        spec=cast("S", decode(driver, request)),
+        data_dir=root / "d",
+        socket_dir=root / "s",
+        port=PORT,
+    )
+    socket = driver.backend_socket(instance.socket_dir, instance.port)
+    if socket is not None:
+        check_socket_path(socket, hint=f"set {DATA_ROOT} to a shorter directory")
+    return instance
 
 
 @contextmanager

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Collection, Mapping
     from ssl import SSLContext
-    from typing import Final
+    from typing import Final, Self
 
     from ._announcement import Announcement
     from ._handshake import Handshake
@@ -92,39 +92,30 @@ def launch(
     """
     if auto_mtls and tls is not None:
         raise PluginError("cannot launch a plugin with both auto_mtls and tls: choose one")
-    runner = _runner(command, cwd=cwd, own_group=kill_group)
     variables = {**(_environment.inherited() if inherit_env else {}), **(env or {})}
     if secure is not None:
-        checked = secure.check(command, environment=variables, cwd=cwd)
-        runner = _runner(checked, cwd=cwd, own_group=kill_group)
+        command = secure.check(command, environment=variables, cwd=cwd)
+    runner = command if not isinstance(command, Sequence) else ProcessRunner(command, cwd=cwd, own_group=kill_group)
     identity = _identity() if auto_mtls else None
     expected = Expectation(frozenset(versions), auto_mtls=auto_mtls, multiplex=multiplex)
     with contextlib.ExitStack() as undo:
+        held = undo.enter_context(contextlib.ExitStack())  # what the plugin is reached by
         folder = SocketFolder(group=socket_group)
-        undo.callback(folder.close)
+        held.callback(folder.close)
         variables |= _variables(handshake, expected, ports, folder.path, socket_group, identity)
         logger = logger or logging.getLogger(f"doze_sdk.plugin.{runner.name}")
-        start = _Start(runner, folder)
-        _live.add(start)
-        undo.callback(_live.discard, start)
+        start = undo.enter_context(_Start(runner, folder))
         child = Child(runner, logger=logger, on_log_line=on_log_line)
         start.run(child, variables)
-        undo.callback(_abandon, child)
         # They load gRPC, which takes as long as a plugin takes to start.
         from ._connection import Connection
         from ._plugin import Plugin
 
         announcement = _announced(child, expected, start_timeout)
-        connection = Connection(
-            announcement, folder, _contexts(identity, announcement, tls), multiplex=multiplex, options=options
-        )
-        undo.callback(connection.close)
+        contexts = _contexts(identity, announcement, tls)
+        connection = Connection(announcement, folder, contexts, multiplex=multiplex, options=options)
+        held.callback(connection.close)
         child.start_reading()
-
-        def release() -> None:
-            connection.close()
-            folder.close()
-
         plugin = Plugin(
             child,
             announcement,
@@ -132,7 +123,7 @@ def launch(
             logger=logger,
             on_stdout=on_stdout,
             on_stderr=on_stderr,
-            release=release,
+            release=held.close,
         )
         _live.replace(start, plugin)
         undo.pop_all()
@@ -140,13 +131,25 @@ def launch(
 
 
 class _Start:
-    """A plugin that has not announced itself: there is nobody to ask yet, and its process may be about to appear."""
+    """A plugin that has not announced itself: there is nobody to ask yet, and its process may be about to appear.
+
+    Leaving the block kills it.
+    """
 
     def __init__(self, runner: Runner, folder: SocketFolder) -> None:
         self._runner = runner
         self._folder = folder
         self._child: Child | None = None
         self._starting = threading.Lock()
+
+    def __enter__(self) -> Self:
+        _live.add(self)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._child is not None:
+            _abandon(self._child)
+        _live.discard(self)
 
     def run(self, child: Child, environment: Mapping[str, str]) -> None:
         with self._starting:
@@ -162,14 +165,6 @@ class _Start:
         if self._child is not None:
             self._child.ended.wait(_REAPED)
         self._folder.close()
-
-
-def _runner(
-    command: Sequence[str | os.PathLike[str]] | Runner, *, cwd: str | os.PathLike[str] | None, own_group: bool
-) -> Runner:
-    if isinstance(command, Sequence):
-        return ProcessRunner(command, cwd=cwd, own_group=own_group)
-    return command
 
 
 def _variables(

@@ -58,6 +58,15 @@ class Runner(Protocol):
         """Translate an address of this host to one where the plugin can connect."""
 
 
+def words(command: Sequence[str | os.PathLike[str]]) -> list[str]:
+    """Return the program and its arguments. Raises `CommandError` if that is no command."""
+    if isinstance(command, str | bytes) or not command:
+        raise CommandError(
+            f"cannot start a plugin: the command must be a list of the program and its arguments, got {command!r}"
+        )
+    return [os.fspath(part) for part in command]
+
+
 class ProcessRunner:
     """Runs a plugin as a child process.
 
@@ -75,11 +84,7 @@ class ProcessRunner:
         cwd: str | os.PathLike[str] | None = None,
         own_group: bool = False,
     ) -> None:
-        if isinstance(command, str | bytes) or not command:
-            raise CommandError(
-                f"cannot start a plugin: the command must be a list of the program and its arguments, got {command!r}"
-            )
-        self._command = [os.fspath(part) for part in command]
+        self._command = words(command)
         self._cwd = cwd
         self._own_group = own_group
         self._process: subprocess.Popen[bytes] | None = None

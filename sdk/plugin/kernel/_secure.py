@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Sequence
 
 from ._errors import ChecksumError
+from ._runner import words
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ class SecureConfig:
     @classmethod
     def of(cls, command: Sequence[str | os.PathLike[str]], *, algorithm: str = "sha256") -> SecureConfig:
         """Return the checksum that the files of `command` have now."""
-        return cls(_digest(_files(command), algorithm), algorithm=algorithm)
+        return cls(_digest(_files(words(command)), algorithm), algorithm=algorithm)
 
     @property
     def checksum(self) -> str:
@@ -78,24 +79,23 @@ class SecureConfig:
         """
         if not isinstance(command, Sequence):
             raise ChecksumError("cannot check the plugin's files: a runner starts it, and knows alone where they are")
-        files = _files(command, environment, cwd)
+        parts = words(command)
+        files = _files(parts, environment, cwd)
         found = _digest(files, self._algorithm)
         if not hmac.compare_digest(found, self._checksum):
             raise ChecksumError(
                 f"checksums did not match: {' and '.join(map(repr, files))} must have the {self._algorithm} checksum "
                 f"{self._checksum.hex()}, got {found.hex()}; the plugin was not started; fetch it again"
             )
-        return [*files, *(os.fspath(part) for part in command[len(files) :])]
+        return [*files, *parts[len(files) :]]
 
 
 def _files(
-    command: Sequence[str | os.PathLike[str]],
-    environment: Mapping[str, str] | None = None,
-    cwd: str | os.PathLike[str] | None = None,
+    command: list[str], environment: Mapping[str, str] | None = None, cwd: str | os.PathLike[str] | None = None
 ) -> list[str]:
     """The full paths of the program and, if the first argument names a file, of that."""
     folder = os.path.join(os.getcwd(), cwd or "")  # noqa: PTH109, PTH118  (plain strings are hashed, shown and run)
-    path = _program(os.fspath(command[0]), environment, folder)
+    path = _program(command[0], environment, folder)
     argument = os.path.join(folder, command[1]) if len(command) > 1 else ""  # noqa: PTH118
     if os.path.isfile(argument):  # noqa: PTH113
         return [path, argument]

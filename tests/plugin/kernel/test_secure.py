@@ -108,6 +108,14 @@ def test_a_program_that_does_not_exist_cannot_be_checked() -> None:
         kernel.SecureConfig.of(["/no/such/plugin"])
 
 
+@pytest.mark.parametrize("command", ["plugin", []])
+def test_what_is_no_command_cannot_be_checked(command: str | list[str]) -> None:
+    with pytest.raises(kernel.CommandError, match="must be a list of the program and its arguments"):
+        kernel.SecureConfig.of(command)
+    with pytest.raises(kernel.CommandError, match="must be a list of the program and its arguments"):
+        kernel.SecureConfig("00" * 32).check(command)
+
+
 @pytest.mark.parametrize(
     ("checksum", "algorithm", "words"),
     [
