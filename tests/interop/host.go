@@ -47,6 +47,8 @@ type command struct {
 	RootCA       string // PEM file, for static TLS
 	SocketFolder string
 	SocketGroup  string
+	Runner       bool   // start it with a runner of ours instead of go-plugin's own
+	SeenAs       string // symlink by which the plugin sees the runner's folder of sockets, to be made
 	Reattach     *reattachment
 
 	// calls
@@ -81,6 +83,7 @@ type facts map[string]any
 // host drives one plugin.
 type host struct {
 	client  *plugin.Client
+	box     *box
 	probe   *probeClient
 	engine  *grpc.ClientConn
 	records *recorder
@@ -127,6 +130,7 @@ var operations = map[string]func(*host, context.Context, *command) (any, error){
 	"die":         (*host).die,
 	"seen":        (*host).seen,
 	"state":       (*host).state,
+	"boxed":       (*host).boxed,
 	"kill":        (*host).kill,
 	"invoke":      (*host).invoke,
 }
@@ -254,6 +258,10 @@ func (h *host) config(c *command) (*plugin.ClientConfig, error) {
 			return nil, err
 		}
 		config.TLSConfig = tlsConfig
+	}
+	if c.Runner {
+		config.RunnerFunc = h.runnerOf(c)
+		return config, nil
 	}
 	if c.Reattach == nil {
 		config.Cmd = exec.Command(c.Command[0], c.Command[1:]...)

@@ -54,7 +54,13 @@ class Launch:
     cookie: str = ""
     """Another value of the magic cookie than the contract's."""
     start_timeout: float = 180.0
+    socket_folder: Path | None = None
+    """Where the Go host makes the folder for sockets, if it has a runner."""
     socket_group: str = ""
+    boxed: bool = False
+    """Whether the Go host starts the plugin with a runner of its own."""
+    seen_as: Path | None = None
+    """The symlink by which a boxed plugin sees the folder for sockets."""
     sha256: str = ""
     root_ca: Path | None = None
     reattach: Mapping[str, Any] | None = None
@@ -92,6 +98,18 @@ class Seen:
     stdout: bytes
     stderr: bytes
     raw: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Boxed:
+    """What the Go host's runner has seen."""
+
+    from_plugin: Sequence[str]
+    """Addresses of the plugin, before they were translated for the host."""
+    from_host: Sequence[str]
+    """Addresses of the host, before they were translated for the plugin."""
+    left: Sequence[str]
+    """What was in the folder for sockets when the plugin had ended."""
 
 
 class Host(abc.ABC):
@@ -247,7 +265,10 @@ class GoHost(Host):
             AutoMTLS=launch.auto_mtls,
             Multiplex=launch.multiplex,
             StartTimeout=launch.start_timeout,
+            SocketFolder=str(launch.socket_folder or ""),
             SocketGroup=launch.socket_group,
+            Runner=launch.boxed,
+            SeenAs=str(launch.seen_as or ""),
             SHA256=launch.sha256,
             RootCA=str(launch.root_ca or ""),
             Reattach=launch.reattach,
@@ -259,6 +280,9 @@ class GoHost(Host):
     def reattachment(self) -> Mapping[str, Any]:
         assert self._reattachment is not None
         return self._reattachment
+
+    def boxed(self) -> Boxed:
+        return Boxed(**{name: found or [] for name, found in self.call("boxed").items()})
 
     def start_engine(self, command: Sequence[str]) -> None:
         """Start a plugin that serves the engine contract, as doze does."""
