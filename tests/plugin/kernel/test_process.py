@@ -130,7 +130,8 @@ def test_a_plugin_may_end_when_an_old_host_closes_its_connection() -> None:
         [*ECHO, "--exit-on-disconnect"], env=plugin_environment(), stdout=subprocess.PIPE, text=True
     ) as process:
         assert process.stdout is not None
-        with grpc.insecure_channel(f"unix:{process.stdout.readline().split('|')[3]}") as channel:
+        main = Path(process.stdout.readline().split("|")[3])
+        with grpc.insecure_channel(f"unix:{main}") as channel:
             nothing: SimpleQueue[bytes | None] = SimpleQueue()
             stream = channel.stream_stream("/plugin.GRPCBroker/StartStream")(iter(nothing.get, None))
             assert channel.unary_unary("/test.Plugin/Echo")(b"x", timeout=PATIENCE) == b"x"
@@ -139,6 +140,7 @@ def test_a_plugin_may_end_when_an_old_host_closes_its_connection() -> None:
             nothing.put(None)
 
         assert process.wait(PATIENCE) == 0
+    assert not main.parent.exists()
 
 
 def test_a_handler_that_hangs_does_not_keep_the_plugin_alive(start: Launch) -> None:
