@@ -246,6 +246,9 @@ class Broker:
             self._condition.notify_all()
 
     def _take_knock(self, service_id: int) -> None:
+        if not self._wiring.multiplexed:
+            self._answer_knock(service_id, "connections are not multiplexed here; dial the address that is offered")
+            return
         with self._condition:
             accepted = self._accepted.get(service_id)
             if accepted is None:
@@ -256,8 +259,15 @@ class Broker:
         self._welcome(accepted)
 
     def _welcome(self, accepted: Accepted) -> None:
-        accepted.expect()
-        self._send(ConnInfo(accepted.service_id, knock=Knock(knock=True, ack=True)))
+        try:
+            accepted.expect()
+        except PluginError as error:  # the connection has ended
+            self._answer_knock(accepted.service_id, str(error))
+        else:
+            self._answer_knock(accepted.service_id)
+
+    def _answer_knock(self, service_id: int, refusal: str = "") -> None:
+        self._send(ConnInfo(service_id, knock=Knock(knock=True, ack=True, error=refusal)))
 
     def _drop_unclaimed(self, now: float) -> None:
         """Forget what is too old or too much; both tables are in order of arrival."""

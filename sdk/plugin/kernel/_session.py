@@ -383,12 +383,7 @@ class Session:
 
     def adopt(self, sock: socket.socket, *, client: bool) -> None:
         """Take a connection that may be the peer's; the one that we dialled certainly is."""
-        if self._closed or self._link is not None or len(self._candidates) >= MOST_CANDIDATES:
-            why = (
-                "there is one already"
-                if self._link is not None
-                else "the session is closed, or too many claim to be it"
-            )
+        if why := self._objection():
             self._exchange.report(TransportError(f"refusing one more multiplexed connection: {why}"))
             sock.close()
             return
@@ -399,6 +394,14 @@ class Session:
             link.greet()  # or the plugin would take us for silent until the first stream is opened
         else:
             self._exchange.loop.later(SILENCE_TIMEOUT, partial(self._drop_silent, link))
+
+    def _objection(self) -> str:
+        """Why no further connection may be the peer's, or empty."""
+        if self._link is not None:
+            return "there is one already"
+        if self._failure is not None:  # go-plugin takes one session only: nobody would broker in a second one
+            return f"the only one has ended: {self._failure}"
+        return "too many claim to be it" if len(self._candidates) >= MOST_CANDIDATES else ""
 
     def _drop_silent(self, link: Link) -> None:
         if link in self._candidates and not link.heard:

@@ -248,6 +248,42 @@ def test_a_refusal_of_a_knock_is_quoted(start: Launch) -> None:
         broker.dial(9)
 
 
+@pytest.mark.parametrize("mode", MODES[:2], ids=["plain", "mtls"])
+def test_a_knock_at_a_plugin_that_does_not_multiplex_is_refused_and_costs_nothing_else(
+    start: Launch, mode: dict[str, bool]
+) -> None:
+    call = start(**mode)
+    broker = call.plugin.broker
+
+    def knock() -> Knock | None:
+        broker._send(ConnInfo(9, knock=Knock(knock=True)))
+        return broker._wait_for_info(9, PATIENCE).knock
+
+    before = knock()
+    call.run("broker.accept(9, serve_back)")
+    with broker.dial(9) as channel:
+        after = knock()
+
+        assert before == after
+        assert before is not None
+        assert before.ack
+        assert before.error == "connections are not multiplexed here; dial the address that is offered"
+        assert ask(channel) == b"back:x"
+    accepted = broker.accept(10, echo_plugin.serve_back)
+    assert call.run(DIAL.format(accepted.service_id, "y")) == "back:y"
+
+
+def test_a_knock_that_comes_too_late_is_refused(start: Launch) -> None:
+    broker = start(multiplex=True).plugin.broker
+    broker.accept(9, echo_plugin.serve_back)
+    broker._wiring._session.close()  # type: ignore[attr-defined]
+    broker._take(ConnInfo(9, knock=Knock(knock=True)))
+
+    answer = broker._outgoing[-1].knock
+
+    assert answer == Knock(knock=True, ack=True, error="the multiplexed connection was closed")
+
+
 def test_an_answer_to_a_knock_that_is_none_is_refused(start: Launch) -> None:
     broker = start(multiplex=True).plugin.broker
     threading.Timer(0.2, broker._take, [ConnInfo(9, "unix", "/tmp/x")]).start()

@@ -187,6 +187,17 @@ def test_when_the_host_closes_its_session_the_plugins_ends(wire: Wire) -> None:
         plugin.wait()
 
 
+def test_after_its_end_a_session_is_not_followed_by_another(wire: Wire) -> None:
+    plugin, host = sessions(wire)
+    host.close()
+    assert eventually(lambda: plugin._failure)
+
+    second = wire.host.dial_session("unix", wire.path)
+
+    assert failure(wire.channel(second.gateway())) is grpc.StatusCode.UNAVAILABLE
+    wire.plugin_errors.wait_for(TransportError, "refusing one more multiplexed connection: the only one has ended")
+
+
 def test_nothing_goes_through_a_closed_session(wire: Wire, servers: Servers) -> None:
     plugin, _ = sessions(wire)
     channel = wire.channel(plugin.gateway())
