@@ -188,7 +188,11 @@ def _context(role: int, peer: bytes) -> ssl.SSLContext:
 def _check(context: ssl.SSLContext) -> None:
     now = time.gmtime()
     # Certificates that are not marked as CA are absent here; the handshake judges those.
-    for certificate in context.get_ca_certs():
+    try:
+        certificates = context.get_ca_certs()
+    except (ssl.SSLError, ValueError) as error:  # ValueError: a name in it is no UTF-8
+        raise CertificateError(f"checking the peer's certificate: Python cannot read it: {error}") from error
+    for certificate in certificates:
         alternatives: tuple[tuple[str, str], ...] = certificate.get("subjectAltName", ())  # type: ignore[assignment]
         names = [name for kind, name in alternatives if kind == "DNS"]
         if NAME not in names:
@@ -206,8 +210,11 @@ def _check(context: ssl.SSLContext) -> None:
 
 def _moment(text: str) -> tuple[int, ...]:
     """Parse OpenSSL's `Nov 21 12:34:27 2026 GMT`; `ssl.cert_time_to_seconds` would import 5 ms worth of modules."""
-    month, day, clock, year, _ = text.split()
-    return (int(year), _MONTHS.index(month) + 1, int(day), *map(int, clock.split(":")))
+    try:
+        month, day, clock, year, _ = text.split()
+        return (int(year), _MONTHS.index(month) + 1, int(day), *map(int, clock.split(":")))
+    except ValueError as error:  # OpenSSL writes `Bad time value` for what is none
+        raise CertificateError(f"checking the peer's certificate: {text!r} is no date") from error
 
 
 def _present(identity: Identity, both: tuple[ssl.SSLContext, ...]) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import ssl
@@ -155,6 +156,27 @@ def test_a_variable_whose_certificate_is_no_base64_is_refused() -> None:
 def test_bytes_that_are_no_certificate_are_refused(identity: tls.Identity, peer: bytes) -> None:
     with pytest.raises(CertificateError, match="no certificate"):
         tls.contexts(identity, peer)
+
+
+@pytest.mark.parametrize(
+    ("part", "becomes", "why"),
+    [(rb"\x17\x0d\d", b"\x17\x0dx", "'Bad time value' is no date"), (b"localhost", b"\xffocalhost", "cannot read it")],
+    ids=["date", "name"],
+)
+def test_a_certificate_that_is_malformed_inside_is_refused(
+    identity: tls.Identity, part: bytes, becomes: bytes, why: str
+) -> None:
+    with pytest.raises(CertificateError, match=why):
+        tls.contexts(identity, re.sub(part, becomes, tls.generate().certificate))
+
+
+@settings(max_examples=200, deadline=None)
+@given(data=st.data())
+def test_whatever_byte_of_a_certificate_is_wrong_the_error_is_ours(identity: tls.Identity, data: st.DataObject) -> None:
+    wrong = bytearray(identity.certificate)
+    wrong[data.draw(st.integers(0, len(wrong) - 1))] = data.draw(st.integers(0, 255))
+    with contextlib.suppress(CertificateError):
+        tls.contexts(identity, bytes(wrong))
 
 
 def test_a_certificate_for_another_name_is_refused_with_both_names(identity: tls.Identity) -> None:
