@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import os
+import time
 
 from ._contract import HANDSHAKE, PROTOCOL_VERSION
 from .kernel import ProcessRunner
@@ -10,7 +12,6 @@ from .kernel import ProcessRunner
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import logging
-    import os
     from collections.abc import Callable, Mapping, Sequence
 
     from ._remote import RemoteDriver
@@ -35,7 +36,7 @@ def launch(
     Args:
         command: the plugin's program and arguments.
         env: variables for it beside, or instead of, this process's own.
-        start_timeout: seconds until it must have announced itself.
+        start_timeout: seconds until it must have announced itself and named its engine type.
         logger: where its log records go; default ``doze_sdk.plugin.<program>``.
         on_stdout: called, from a thread, with what it writes to stdout once it serves; a host discards that.
         on_stderr: the same for stderr.
@@ -53,6 +54,7 @@ def launch(
         for module in ("._remote", ".kernel._plugin"):
             importlib.import_module(module, __package__)
 
+    deadline = time.monotonic() + start_timeout
     plugin = kernel.launch(
         _Starter(command, cwd=cwd, meanwhile=prepare),
         HANDSHAKE,
@@ -64,10 +66,17 @@ def launch(
         on_stdout=on_stdout,
         on_stderr=on_stderr,
     )
-    from ._remote import RemoteDriver
+    from ._remote import RemoteDriver, RemoteError
 
     try:
-        return RemoteDriver(plugin, command, env=env, inherit_env=inherit_env, cwd=cwd)
+        patience = max(1.0, deadline - time.monotonic())
+        return RemoteDriver(plugin, command, env=env, inherit_env=inherit_env, cwd=cwd, timeout=patience)
+    except RemoteError as error:
+        plugin.kill()
+        raise kernel.PluginError(
+            f"plugin {os.fspath(command[0])!r} announced itself, but does not name its engine type: "
+            f"{error.code}: {error}; it must be a doze engine module, and its driver must be importable in time"
+        ).with_last_words(plugin.stderr) from error
     except BaseException:
         plugin.kill()
         raise
@@ -92,5 +101,8 @@ class _Starter(ProcessRunner):
             self._meanwhile()
         except BaseException:  # Ctrl-C as well: nobody else knows of the process yet
             self.kill()
+            self.wait()
+            for pipe in pipes:
+                os.close(pipe)
             raise
         return pipes

@@ -114,7 +114,9 @@ class RemoteDriver(
         env: Mapping[str, str] | None = None,
         inherit_env: bool = True,
         cwd: str | os.PathLike[str] | None = None,
+        timeout: float | None = None,
     ) -> None:
+        """Ask `plugin` for its engine type, for which it has `timeout` seconds."""
         self.plugin = plugin
         self._command = [os.fspath(part) for part in command]
         self._process = {"env": {**(os.environ if inherit_env else {}), **(env or {})}, "cwd": cwd}
@@ -128,7 +130,7 @@ class RemoteDriver(
         }
         self._lock = threading.Lock()
         self._advertised: frozenset[str] | None = None
-        self.type = self._call("Type", pb.Empty(), pb.TypeResponse).type  # type: ignore[misc]  # one plugin, one type
+        self.type = self._call("Type", pb.Empty(), pb.TypeResponse, timeout).type  # type: ignore[misc]  # one plugin, one type
 
     # -- the process
 
@@ -321,12 +323,14 @@ class RemoteDriver(
     def _hook(self, instance: Instance[bytes], phase: str) -> None:
         self._call("Hook", pb.HookRequest(instance=wire.instance_to(instance), phase=phase), pb.Empty)
 
-    def _call(self, name: str, request: Message, response: type[M]) -> M:
+    def _call(self, name: str, request: Message, response: type[M], timeout: float | None = None) -> M:
         try:
-            answer = self._calls[name](request)
+            answer = self._calls[name](request, timeout=timeout)
         except grpc.RpcError as error:
             call = cast("grpc.Call", error)
             raise RemoteError(name, call.code().name, call.details() or "") from None
+        except ValueError as error:  # gRPC's, for a channel that is closed
+            raise RemoteError(name, "CANCELLED", f"cannot call {name}: the plugin has been closed ({error})") from None
         assert isinstance(answer, response)  # noqa: S101 - METHODS pairs name and type
         return answer
 

@@ -256,6 +256,51 @@ def test_a_plugin_that_hangs_at_start_is_given_up_and_ended(short_dir: Path) -> 
     assert not any(_environment(process).count(f"DOZE_HOME={short_dir}") for process in Path("/proc").glob("[0-9]*"))
 
 
+SILENT = """
+import grpc, threading
+from doze_sdk.plugin import HANDSHAKE, PROTOCOL_VERSION, kernel
+
+def answer(request, context):
+    threading.Event().wait()
+
+def register(server, broker):
+    methods = {"Type": grpc.unary_unary_rpc_method_handler(answer)} if %r else {}
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("dozeplugin.v1.Engine", methods),))
+
+kernel.serve(HANDSHAKE, versions={PROTOCOL_VERSION: register})
+"""
+
+
+@pytest.mark.parametrize(("has_type", "code"), [(True, "DEADLINE_EXCEEDED"), (False, "UNIMPLEMENTED")])
+def test_a_plugin_that_never_names_its_engine_is_given_up_and_ended(
+    has_type: bool, code: str, short_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(short_dir))
+    with pytest.raises(kernel.PluginError, match=f"does not name its engine type: {code}"):
+        launch([sys.executable, "-c", SILENT % has_type], start_timeout=3)
+
+    assert list(short_dir.iterdir()) == []
+
+
+def test_a_call_after_the_plugin_was_closed_says_so(short_dir: Path) -> None:
+    with launch(module("everything"), cwd=ROOT, env={"DOZE_HOME": str(short_dir)}) as driver:
+        pass
+
+    with pytest.raises(RemoteError, match="cannot call WireAddr: the plugin has been closed"):
+        driver.wire_addr()
+
+
+def test_what_goes_wrong_while_the_plugin_starts_leaves_nothing_open(short_dir: Path) -> None:
+    def fail() -> None:
+        raise RuntimeError("no such import")
+
+    before = set(Path("/proc/self/fd").iterdir())
+    with pytest.raises(RuntimeError):
+        launch(module("everything"), cwd=ROOT, env={"DOZE_HOME": str(short_dir)}, meanwhile=fail)
+
+    assert set(Path("/proc/self/fd").iterdir()) <= before
+
+
 def _environment(process: Path) -> list[str]:
     try:
         return (process / "environ").read_bytes().decode(errors="replace").split("\0")
