@@ -17,25 +17,25 @@ from . import HANDSHAKE, VERSION, kv_pb2, kv_pb2_grpc
 
 
 def main() -> None:
-    command = shlex.split(os.environ.get("KV_PLUGIN", "")) or [sys.executable, "-m", "kv.plugin"]
+    match sys.argv[1:]:
+        case ["get", _] | ["put", _, _]:
+            command = shlex.split(os.environ.get("KV_PLUGIN", "")) or [sys.executable, "-m", "kv.plugin"]
+        case _:
+            sys.exit("usage: kv put KEY VALUE | kv get KEY")
     try:
         with kernel.launch(command, HANDSHAKE, versions={VERSION}) as plugin:
-            run(kv_pb2_grpc.KVStub(plugin.channel), sys.argv[1:])
+            run(kv_pb2_grpc.KVStub(plugin.channel), *sys.argv[1:])
     except kernel.PluginError as error:
         sys.exit(f"kv: {error}")
     except grpc.RpcError as error:
         sys.exit(f"kv: {error.details()}")
 
 
-def run(store: kv_pb2_grpc.KVStub, arguments: list[str]) -> None:
-    match arguments:
-        case ["get", key]:
-            value = store.Get(kv_pb2.GetRequest(key=key)).value
-            sys.stdout.buffer.write(value + b"\n")
-        case ["put", key, value]:
-            store.Put(kv_pb2.PutRequest(key=key, value=os.fsencode(value)))
-        case _:
-            sys.exit("usage: kv put KEY VALUE | kv get KEY")
+def run(store: kv_pb2_grpc.KVStub, verb: str, key: str, value: str = "") -> None:
+    if verb == "get":
+        sys.stdout.buffer.write(store.Get(kv_pb2.GetRequest(key=key)).value + b"\n")
+    else:
+        store.Put(kv_pb2.PutRequest(key=key, value=os.fsencode(value)))
 
 
 if __name__ == "__main__":

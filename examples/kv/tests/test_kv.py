@@ -73,3 +73,10 @@ def test_the_plugin_run_by_hand_says_what_it_is(tmp_path: Path):
 
     assert done.returncode == 1
     assert b"This binary is a plugin" in done.stderr
+
+
+def test_a_wrong_command_line_is_told_before_a_plugin_is_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("KV_PLUGIN", "/no/such/plugin")
+    asked = kv(tmp_path, "put", "hello")
+    assert asked.returncode == 1
+    assert asked.stderr == b"usage: kv put KEY VALUE | kv get KEY\n"
