@@ -95,6 +95,22 @@ class Load:
         self.written = 0
         self.kinds = (self.unary, self.large, self.count, self.chat, self.dial, self.be_dialled, self.write)
 
+    def occupy(self, workers: int) -> None:
+        """Have so many calls in progress at once."""
+        done = threading.Event()
+
+        def requests() -> Iterator[bytes]:
+            yield b"here"
+            done.wait()
+
+        chat = self._channel.stream_stream(f"/{SERVICE}/Chat")
+        calls = [chat(requests(), timeout=LIMIT) for _ in range(workers)]
+        for call in calls:
+            check(next(call), b"here", "one of many calls")
+        done.set()
+        for call in calls:
+            check(list(call), [], "the end of one of many calls")
+
     def unary(self) -> None:
         for _ in range(50):
             message = random.randbytes(random.randrange(2000))

@@ -57,6 +57,9 @@ GROWTH = {0.0: 0.0, 60.0: 1.25, 600.0: 1.05}
 that only large leaks show, and the shortest tells nothing."""
 ALLOCATOR = {"MALLOC_ARENA_MAX": "2", "MALLOC_MMAP_THRESHOLD_": "131072", "MALLOC_TRIM_THRESHOLD_": "131072"}
 """Lets glibc give back what was freed, so that the memory of a process shows what it holds."""
+WORKERS = 8
+"""Threads for the handlers of a plugin. All are started before the samples begin: one that is first needed in the last
+minute, because the machine is busier, would look like a leak."""
 RUN, VICTIM = "DOZE_SOAK_RUN", "DOZE_SOAK_VICTIM"
 
 
@@ -67,7 +70,7 @@ def main() -> None:
     parser.add_argument("mode", nargs="?", choices=list(MODES), default="plain", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.role == "plugin":
-        kernel.serve(HANDSHAKE, versions={1: register})
+        kernel.serve(HANDSHAKE, versions={1: register}, max_workers=WORKERS)
     elif options.role:
         Host(MODES[options.mode], kills=options.role == "host").run()
     else:
@@ -105,6 +108,7 @@ class Host:
             kernel.Supervisor(self._launch, first_pause=0.05, longest_pause=0.5) as supervisor,
         ):
             load = Load(steady)
+            load.occupy(WORKERS)
             jobs = [
                 *[lambda: self._work(load)] * 3,
                 *[lambda: self._work_while_it_lives(supervisor)] * 2,
