@@ -28,6 +28,7 @@ from ._listener import private_folder, remove_folder
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import Callable, Iterator
 
     from cryptography.hazmat.primitives.asymmetric import ec
@@ -163,7 +164,7 @@ def contexts(identity: Identity, peer: bytes) -> TLSContexts:
     server = _context(ssl.PROTOCOL_TLS_SERVER, peer)
     server.num_tickets = 0  # a session is never resumed: each connection proves its certificate
     client = _context(ssl.PROTOCOL_TLS_CLIENT, peer)
-    _check(server)
+    _check(server, peer)
     _present(identity, (server, client))
     return TLSContexts(server=server, client=client)
 
@@ -185,27 +186,55 @@ def _context(role: int, peer: bytes) -> ssl.SSLContext:
     return context
 
 
-def _check(context: ssl.SSLContext) -> None:
+def _check(context: ssl.SSLContext, peer: bytes) -> None:
     now = time.gmtime()
-    # Certificates that are not marked as CA are absent here; the handshake judges those.
-    try:
-        certificates = context.get_ca_certs()
-    except (ssl.SSLError, ValueError) as error:  # ValueError: a name in it is no UTF-8
-        raise CertificateError(f"checking the peer's certificate: Python cannot read it: {error}") from error
-    for certificate in certificates:
-        alternatives: tuple[tuple[str, str], ...] = certificate.get("subjectAltName", ())  # type: ignore[assignment]
-        names = [name for kind, name in alternatives if kind == "DNS"]
+    for names, first, last in _named(context) or _leaf(peer):
         if NAME not in names:
             raise CertificateError(
                 f"checking the peer's certificate: expected one for {NAME!r}, as go-plugin makes them, got one for "
                 f"{', '.join(map(repr, names)) or 'no name'}"
             )
-        first, last = str(certificate["notBefore"]), str(certificate["notAfter"])
         if not _moment(first) <= now <= _moment(last):
             raise CertificateError(
                 f"checking the peer's certificate: it is valid from {first} to {last}, and now it is "
                 f"{time.strftime('%b %d %H:%M:%S %Y GMT', now)}; compare the clocks of both sides"
             )
+
+
+def _named(context: ssl.SSLContext) -> list[tuple[list[str], str, str]]:
+    """Names, beginning and end of the certificates that are marked as CA, as go-plugin marks its own."""
+    try:
+        certificates = context.get_ca_certs()
+    except (ssl.SSLError, ValueError) as error:  # ValueError: a name in it is no UTF-8
+        raise CertificateError(f"checking the peer's certificate: Python cannot read it: {error}") from error
+    found = []
+    for certificate in certificates:
+        alternatives: tuple[tuple[str, str], ...] = certificate.get("subjectAltName", ())  # type: ignore[assignment]
+        names = [name for kind, name in alternatives if kind == "DNS"]
+        found.append((names, str(certificate["notBefore"]), str(certificate["notAfter"])))
+    return found
+
+
+def _leaf(peer: bytes) -> list[tuple[list[str], str, str]]:
+    """The same of a certificate that is not, for which `ssl` has no words but in a handshake."""
+    from cryptography import x509
+
+    try:
+        certificate = x509.load_der_x509_certificate(peer)
+        extensions = certificate.extensions
+    except ValueError:
+        return []  # there are several, or it is malformed: the handshake judges it
+    names = [
+        name
+        for extension in extensions
+        if isinstance(extension.value, x509.SubjectAlternativeName)
+        for name in extension.value.get_values_for_type(x509.DNSName)
+    ]
+    return [(names, _written(certificate.not_valid_before_utc), _written(certificate.not_valid_after_utc))]
+
+
+def _written(moment: dt.datetime) -> str:
+    return f"{_MONTHS[moment.month - 1]} {moment:%d %H:%M:%S %Y} GMT"
 
 
 def _moment(text: str) -> tuple[int, ...]:
