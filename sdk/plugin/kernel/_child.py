@@ -190,9 +190,9 @@ class Child:
     def _log(self, line: bytes) -> None:
         self._last_lines.append(line)
         if self._on_log_line is not None:
-            with _reported(self._logger, "the function given as on_log_line"):
+            with reported(self._logger, "the function given as on_log_line"):
                 self._on_log_line(line)
-        with _reported(self._logger, "logging a line of the plugin's stderr"):
+        with reported(self._logger, "logging a line of the plugin's stderr"):
             record = self._parser.parse(line)
             if self._logger.isEnabledFor(record.levelno):
                 self._logger.handle(record)  # under the name of the plugin's own logger, without making one
@@ -212,8 +212,8 @@ def describe_exit(exit_code: int | None) -> str:
 
 
 @contextlib.contextmanager
-def _reported(logger: logging.Logger, what: str) -> Iterator[None]:
-    """Keep a caller's function, filter or handler from ending the reading: the plugin would hang at a full pipe."""
+def reported(logger: logging.Logger, what: str) -> Iterator[None]:
+    """Keep a caller's function, filter or handler from ending what goes on: a plugin that is not read from hangs."""
     try:
         yield
     except Exception:  # noqa: BLE001  (whatever the caller's code raises)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import threading
 import time
 
@@ -10,11 +11,11 @@ import grpc
 
 from . import _codec, _controller, _health, _live, _stdio
 from ._broker import Broker
+from ._child import reported
 from ._errors import PluginError, ReattachError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import logging
     from collections.abc import Callable
     from types import TracebackType
     from typing import Final, Self
@@ -193,8 +194,8 @@ class Plugin:
             ended = ended or self._process.ended.wait(patience)
         finally:
             if not ended:
-                self._logger.warning("plugin %s failed to exit gracefully", self._name)
                 self._process.runner.kill()
+                self._log(logging.WARNING, "plugin %s failed to exit gracefully")
 
     def _let_go(self, patience: float) -> None:
         try:
@@ -204,9 +205,13 @@ class Plugin:
             self._stdio.cancel()
             self.channel.close()
             if not self._process.stop(patience):
-                self._logger.error("plugin %s cannot be killed: it is still there", self._name)
+                self._log(logging.ERROR, "plugin %s cannot be killed: it is still there")
         finally:
             self._release()
+
+    def _log(self, level: int, message: str) -> None:
+        with reported(self._logger, "logging the end of a plugin"):
+            self._logger.log(level, message, self._name)
 
     def _patience(self) -> float:
         """Seconds that the plugin still has, out of those that began when it was asked."""
@@ -234,10 +239,8 @@ class Plugin:
             pass  # the stream ends with the connection, and old plugins do not have it
 
     def _give(self, sink: Callable[[bytes], object], data: bytes) -> None:
-        try:
+        with reported(self._logger, "the function given for the plugin's output"):
             sink(data)
-        except Exception:  # whatever the caller's function raises, the plugin's output has to be read
-            self._logger.exception("the function for the output of plugin %s failed", self._name)
 
 
 def reason(error: grpc.RpcError | ValueError) -> str:

@@ -351,22 +351,56 @@ class Raising(logging.Handler):
 FULL_PIPE = "for _ in range(300): os.write(2, b'x' * 999 + b'\\n')\n"
 
 
-@pytest.mark.parametrize("kind", ["filter", "handler"])
-def test_a_filter_or_handler_that_raises_does_not_stop_the_reading(
-    script: Script, capsys: pytest.CaptureFixture[str], kind: str
-) -> None:
+@pytest.fixture(params=["filter", "handler"])
+def raising_logger(request: pytest.FixtureRequest) -> logging.Logger:
     logger = logging.Logger("theirs")  # noqa: LOG001  (one that nobody else has)
-    if kind == "filter":
+    if request.param == "filter":
         logger.addFilter(Raising().emit)
     else:
         logger.addHandler(Raising())
+    return logger
+
+
+def test_a_filter_or_handler_that_raises_does_not_stop_the_reading(
+    script: Script, capsys: pytest.CaptureFixture[str], raising_logger: logging.Logger
+) -> None:
     code = "import os\nos.write(2, b'first\\n')\nprint('1|1|unix|/tmp/x|grpc|', flush=True)\n"
-    plugin = kernel.launch(script(code + FULL_PIPE), echo_plugin.HANDSHAKE, versions={1}, logger=logger)
+    plugin = kernel.launch(script(code + FULL_PIPE), echo_plugin.HANDSHAKE, versions={1}, logger=raising_logger)
     ended = plugin.wait(PATIENCE)
     plugin.kill()
 
     assert (ended, plugin.exit_code) == (True, 0)
     assert "KeyError: 'first'" in capsys.readouterr().err
+
+
+def test_a_filter_or_handler_that_raises_does_not_spare_a_frozen_plugin(
+    start: Launch, capsys: pytest.CaptureFixture[str], raising_logger: logging.Logger
+) -> None:
+    plugin = start(logger=raising_logger).plugin
+    assert plugin.pid is not None
+    os.kill(plugin.pid, signal.SIGSTOP)
+    plugin.kill()
+
+    assert plugin.exit_code == -signal.SIGKILL
+    assert "failed to exit gracefully" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("capsys")
+def test_a_filter_or_handler_that_raises_beside_the_function_for_output_does_not_end_the_output(
+    start: Launch, raising_logger: logging.Logger
+) -> None:
+    taken: list[bytes] = []
+
+    def fail(data: bytes) -> NoReturn:
+        taken.append(data)
+        raise RuntimeError("no room")
+
+    call = start(logger=raising_logger, on_stdout=fail)
+    for number in range(3):
+        call.run(f"import os; os.write(1, b'{number}')")
+        until(lambda: len(taken) > number, "the output")  # noqa: B023  (it is called at once)
+
+    assert taken == [b"0", b"1", b"2"]
 
 
 def test_a_line_with_an_endless_number_does_not_stop_the_reading(script: Script) -> None:
