@@ -18,10 +18,11 @@ if TYPE_CHECKING:
 
     from ._descriptors import OriginalStreams
     from ._listener import Address
+    from ._signals import Signals
 
 
 class ForkedChildren:
-    """Takes our descriptors away from every child that is forked from now on.
+    """Takes our descriptors and signal handlers away from every child that is forked from now on.
 
     They are pointed at ``/dev/null`` instead of closed, so that whatever still names them there meets nothing else. The
     first stderr, to which `logging` writes, becomes the child's own.
@@ -29,20 +30,28 @@ class ForkedChildren:
     Args:
         streams: What the host gave to this process.
         descriptors: Returns our pipes, and sockets that have no name; -1 for what is closed.
+        signals: What this process handles; a child ends at a SIGTERM, and at a Ctrl-C, as one that calls ``exec`` does.
         address: Where the host connects to.
         folder: Where other sockets of ours are, or empty; those of the relay are found everywhere.
     """
 
     def __init__(
-        self, streams: OriginalStreams, descriptors: Callable[[], Iterable[int]], *, address: Address, folder: str
+        self,
+        streams: OriginalStreams,
+        descriptors: Callable[[], Iterable[int]],
+        signals: Signals,
+        *,
+        address: Address,
+        folder: str,
     ) -> None:
         self._streams = streams
         self._descriptors = descriptors
+        self._signals = signals
         self._done = False
         self._place = _place(address)
         self._folder = f"{folder}/" if folder else ""
         self._null = os.open(os.devnull, os.O_RDWR)  # a child may have no room for one more
-        os.register_at_fork(after_in_child=self._take_away)
+        os.register_at_fork(before=signals.hold, after_in_parent=signals.release, after_in_child=self._take_away)
 
     def stop(self) -> None:
         """Take note that the pipes are about to be closed; their numbers may become somebody else's."""
@@ -51,6 +60,7 @@ class ForkedChildren:
     def _take_away(self) -> None:
         """Run in the child, where only the forking thread lives: nothing here may wait for a lock."""
         if self._done:
+            self._signals.release()
             return  # a child's child: the numbers are free for what the child may have opened
         self._done = True
         self._drop(self._streams.stdout)
@@ -62,6 +72,7 @@ class ForkedChildren:
         for descriptor in map(int, os.listdir("/dev/fd")):  # noqa: PTH208  (pathlib is not loaded)
             if self._is_our_socket(descriptor):
                 self._drop(descriptor)
+        self._signals.give_back()  # at last: the handler of an interrupt raises
 
     def _drop(self, descriptor: int) -> None:
         os.dup2(self._null, descriptor, inheritable=False)

@@ -16,10 +16,11 @@ from queue import Empty, SimpleQueue
 from ._environment import PROTOCOL_VERSIONS, HostVariables
 from ._errors import PluginError
 from ._fork import ForkedChildren
-from ._hclog import HclogHandler, encode_record, install_excepthooks, write_all
+from ._hclog import HclogHandler, install_excepthooks, write_all
 from ._listener import remove_hosts_folder
 from ._orphan import OrphanWatch
 from ._plugin_server import Hooks, PluginServer, Settings
+from ._signals import Signals
 from ._stdio import Output, Redirection
 
 TYPE_CHECKING = False
@@ -54,9 +55,9 @@ class Ends:
         self.descriptors = self._reader, self._writer = os.pipe()
         os.set_blocking(self._writer, False)
 
-    def watch_signals(self) -> None:
-        """Have signals end a wait; in the main thread."""
-        signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
+    def end_waits_at(self, signals: Signals) -> None:
+        """Have signals end a wait."""
+        signals.wake(self._writer)
 
     def put(self, grace: float | None) -> None:
         """Ask for an end; from any thread or signal handler."""
@@ -97,6 +98,7 @@ class PluginProcess:
         self._streams = streams
         self._variables = HostVariables.take(os.environ, handshake.cookie_key)
         self._ends = Ends()
+        self._signals = Signals()
         self._output = Output()
         self._redirection = Redirection(self._output) if redirect else None
         self._server: PluginServer | None = None
@@ -113,11 +115,12 @@ class PluginProcess:
             )
         )
         self._forked: ForkedChildren | None = None
+        self._log = HclogHandler(streams.stderr)
         self._log_to_host(log_level)
 
     def run(self, settings: Settings) -> None:
         """Serve until the end. Raise ``SystemExit(1)`` if that is not possible."""
-        _ignore_interrupts()
+        self._signals.handle(signal.SIGINT, _leave_to_host)
         if self._watch is not None:
             self._watch.start()
         hooks = Hooks(
@@ -141,7 +144,11 @@ class PluginProcess:
             if self._redirection is not None:
                 self._redirection.start()
             self._forked = ForkedChildren(
-                self._streams, self._descriptors, address=announcement.address, folder=server.folder
+                self._streams,
+                self._descriptors,
+                self._signals,
+                address=announcement.address,
+                folder=server.folder,
             )
             self._announce(announcement)  # from now on the host may call what forks
             self._on_announced()
@@ -177,6 +184,7 @@ class PluginProcess:
         os._exit(0)
 
     def _end(self, server: PluginServer, grace: float | None) -> None:
+        self._log.hurry()
         if grace is None:
             self._end_as_orphan()
         else:
@@ -190,9 +198,8 @@ class PluginProcess:
             self._watch.stop()
 
     def _on_sigterm(self) -> None:
-        if threading.current_thread() is threading.main_thread():
-            self._ends.watch_signals()
-            signal.signal(signal.SIGTERM, lambda _signal, _frame: self._stop(_CALLS_FINISH))
+        self._ends.end_waits_at(self._signals)
+        self._signals.handle(signal.SIGTERM, lambda _signal, _frame: self._stop(_CALLS_FINISH))
 
     def _descriptors(self) -> Iterator[int]:
         yield from self._ends.descriptors
@@ -235,27 +242,21 @@ class PluginProcess:
         if level is None:
             return
         root = logging.getLogger()
-        root.addHandler(HclogHandler(self._streams.stderr))
+        root.addHandler(self._log)
         root.setLevel(level)
         install_excepthooks(LOGGER)
 
     def _report(self, error: PluginError) -> None:
         record = LOGGER.makeRecord(LOGGER.name, logging.ERROR, __file__, 0, "%s", (error,), None)
-        write_all(self._streams.stderr, encode_record(record))
+        self._log.handle(record)
 
 
 def _warn_of_version(entry: str) -> None:
     LOGGER.warning("ignoring %r in %s, which is no version number; mend the host", entry, PROTOCOL_VERSIONS)
 
 
-def _ignore_interrupts() -> None:
+def _leave_to_host(_signal: int, _frame: FrameType | None) -> None:
     """Let the host decide what a Ctrl-C means: it reaches the whole process group.
 
     A function that does nothing, because SIG_IGN would be inherited by every process that the plugin starts.
     """
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGINT, _nothing)
-
-
-def _nothing(_signal: int, _frame: FrameType | None) -> None:
-    pass

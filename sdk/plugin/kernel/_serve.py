@@ -43,7 +43,7 @@ def serve(
     this process are removed from ``os.environ``, so that no child process inherits them.
 
     A handler may fork without ``exec``, as `multiprocessing` does: the host's pipes and connections are taken from the
-    child, whose log goes to the host as output, not as records. ``GRPC_ENABLE_FORK_SUPPORT`` is set to 0 for that,
+    child, whose log goes to the host as output, not as records; a SIGTERM ends it. ``GRPC_ENABLE_FORK_SUPPORT`` is set to 0 for that,
     unless it is set; that comes too late if gRPC was imported before this call, and gRPC may crash such a child then.
 
     Args:

@@ -91,6 +91,7 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--outlive-host", action="store_true")
     parser.add_argument("--exit-on-disconnect", action="store_true")
     parser.add_argument("--before", default="", help="Python code to run before serving")
+    parser.add_argument("--announced", default="", help="Python code to run after the handshake")
     parser.add_argument("--after", default="", help="Python code to run after serving")
     return parser.parse_args()
 
@@ -107,6 +108,7 @@ def main() -> None:
         redirect=not options.no_redirect,
         outlive_host=options.outlive_host,
         exit_on_disconnect=options.exit_on_disconnect,
+        on_announced=lambda: exec(options.announced),  # noqa: S102  (the test's own code)
     )
     exec(options.after)  # noqa: S102  (the test's own code)
 

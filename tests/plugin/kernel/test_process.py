@@ -353,6 +353,43 @@ def test_a_forked_child_has_no_pipe_or_socket_of_ours(start: Launch, settings: d
     assert call.plugin.exit_code == 0
 
 
+def test_a_forked_child_can_be_terminated_as_soon_as_it_exists(start: Launch) -> None:
+    code = "import multiprocessing, time\nprocess = multiprocessing.get_context('fork').Process(target=time.sleep, "
+    code += "args=(60,))\nprocess.start(); process.terminate(); process.join(10); answer = process.exitcode\n"
+
+    assert start().run(code + "process.kill()") == "-15"
+
+
+def test_an_interrupt_is_not_ignored_by_what_the_plugin_forks(start: Launch) -> None:
+    code = "import multiprocessing, os, time\nr, w = os.pipe()\ndef work():\n  os.write(w, b'.'); time.sleep(60)\n"
+    code += "process = multiprocessing.get_context('fork').Process(target=work)\nprocess.start(); os.read(r, 1)\n"
+    code += "os.kill(process.pid, 2); process.join(10); answer = process.exitcode; process.kill()"
+
+    assert start().run(code) == "1"
+
+
+def test_a_daemonic_forked_child_does_not_keep_the_plugin_alive(start: Launch) -> None:
+    call = start()
+    code = "import multiprocessing as mp, sys, time\nsys.kept = mp.get_context('fork').Process(target=time.sleep, "
+    child = int(call.run(code + "args=(60,), daemon=True)\nsys.kept.start(); answer = sys.kept.pid"))
+    call.plugin.kill()
+    living = alive(child)
+    if living:
+        os.kill(child, signal.SIGKILL)
+
+    assert call.plugin.exit_code == 0
+    assert not living
+
+
+def test_a_signal_handler_of_the_authors_own_stays_in_a_forked_child(start: Launch) -> None:
+    call = start("--announced", "import os, signal\ndef own(*_): os._exit(7)\nsignal.signal(signal.SIGTERM, own)")
+    name = "import signal; answer = signal.getsignal(signal.SIGTERM).__name__"
+    until(lambda: call.run(name) == "own", "the handler")
+    code = FORK.replace("  time.sleep(60)", "  os.kill(os.getpid(), 15); time.sleep(60)")
+
+    assert call.run(code + "; answer = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])") == "7"
+
+
 def test_what_a_forked_child_says_and_logs_reaches_the_host(start: Launch) -> None:
     output = bytearray()
     code = "import os, logging, multiprocessing\ndef say():\n  print('said')\n  logging.warning('logged')\n"
@@ -467,8 +504,9 @@ def test_python_is_told_apart_from_the_plugin_by_its_own_name(start: Launch) -> 
 
 def test_a_signal_that_comes_just_before_the_wait_for_the_end_is_not_missed() -> None:
     script = (
-        "import os, select, signal; from doze_sdk.plugin.kernel._plugin_process import Ends; ends = Ends();"
-        "signal.signal(signal.SIGTERM, lambda *_: None); ends.watch_signals(); os.kill(os.getpid(), signal.SIGTERM);"
+        "import os, select, signal; from doze_sdk.plugin.kernel._plugin_process import Ends, Signals;"
+        "ends, signals = Ends(), Signals(); ends.end_waits_at(signals);"
+        "signals.handle(signal.SIGTERM, lambda *_: None); os.kill(os.getpid(), signal.SIGTERM);"
         "assert select.select([ends.descriptors[0]], [], [], 0)[0]"
     )
     subprocess.run([sys.executable, "-c", script], check=True)
