@@ -34,6 +34,7 @@ STREAM: Final = "/plugin.GRPCBroker/StartStream"
 PATIENCE: Final = 5.0
 """Seconds that go-plugin waits for the other side, and that it remembers what nobody has asked for yet."""
 
+_LAST_ID = (1 << 32) - 1  # ConnInfo has a uint32
 _RECONNECTS = 0.05  # seconds; old hosts that cannot ask a plugin to stop send SIGKILL after 0.25
 _MOST_UNCLAIMED = 1024  # so that a peer that sends without end cannot fill the memory within PATIENCE
 
@@ -90,6 +91,7 @@ class Broker:
         self._knocks: dict[int, float] = {}
         self._accepted: dict[int, Accepted | None] = {}  # None: it is being opened
         self._streams = 0
+        self._gone = False  # a plugin: its host opens the stream once
         self._closed = False
 
     def next_id(self) -> int:
@@ -107,8 +109,9 @@ class Broker:
         """Serve what `register` adds to the server to whoever dials `service_id` on the other side; return at once.
 
         Raises:
-            BrokerError: The number is in use, or the broker is closed.
+            BrokerError: The number is in use or no uint32, or the broker is closed.
         """
+        _check_number(service_id, "accept")
         self._check_role("server", f"accept connection {service_id}")
         with self._condition:
             self._check_open(f"accept connection {service_id}")
@@ -130,7 +133,7 @@ class Broker:
             accepted.stop()
             self._check_open(f"accept connection {service_id}")
         if (info := accepted.info()) is not None:
-            self._send(self._translated(info, self._to_peer))
+            self._offer(accepted, info)
         elif knocked > time.monotonic() - PATIENCE:
             self._welcome(accepted)
         return accepted
@@ -141,9 +144,11 @@ class Broker:
         """Connect to what the other side accepts under `service_id`. Close the channel when it is not needed any more.
 
         Raises:
-            BrokerError: The other side has not accepted that number within `timeout` seconds, or refused it.
+            BrokerError: The other side has not accepted that number within `timeout` seconds, or refused it, or has
+                left; or it is no uint32.
             TransportError: It accepts it where nobody can connect to.
         """
+        _check_number(service_id, "dial")
         self._check_role("client", f"dial connection {service_id}")
         if self._wiring.multiplexed:
             return self._dial_multiplexed(service_id, timeout, options)
@@ -188,7 +193,7 @@ class Broker:
         call = channel.stream_stream(
             STREAM, request_serializer=_codec.encode_conn_info, response_deserializer=_codec.decode_conn_info
         )(self.outgoing(lambda: True))
-        self._start_receiving(call)
+        self._start_receiving(call, again=False)
 
         def cancel() -> None:
             call.cancel()
@@ -231,8 +236,16 @@ class Broker:
         with self._condition:
             return self._condition.wait_for(lambda: self._streams > 0 or self._closed, _RECONNECTS)
 
-    def _start_receiving(self, infos: Iterable[ConnInfo]) -> None:
-        threading.Thread(target=self.receive, args=(infos,), name="go-plugin-broker", daemon=True).start()
+    def _start_receiving(self, infos: Iterable[ConnInfo], *, again: bool) -> None:
+        """Receive on a thread of its own; `again` tells whether the other side may open another stream."""
+
+        def receive() -> None:
+            self.receive(infos)
+            with self._condition:
+                self._gone = not again
+                self._condition.notify_all()
+
+        threading.Thread(target=receive, name="go-plugin-broker", daemon=True).start()
 
     def _take(self, info: ConnInfo) -> None:
         if info.knock is not None and info.knock.knock and not info.knock.ack:
@@ -276,6 +289,13 @@ class Broker:
         while self._knocks and (_first(self._knocks) <= now - PATIENCE or len(self._knocks) >= _MOST_UNCLAIMED):
             del self._knocks[next(iter(self._knocks))]
 
+    def _offer(self, accepted: Accepted, info: ConnInfo) -> None:
+        try:
+            self._send(self._translated(info, self._to_peer))
+        except BaseException:  # a runner's: nobody will ever learn of the number
+            accepted.stop()
+            raise
+
     def _send(self, info: ConnInfo) -> None:
         with self._condition:
             self._outgoing.append(info)
@@ -290,6 +310,10 @@ class Broker:
                 now = time.monotonic()
                 if info is not None and arrived > now - PATIENCE:
                     return info
+                if self._gone:
+                    raise BrokerError(
+                        f"cannot dial connection {service_id}: the plugin has left, or has ended its broker's stream"
+                    )
                 if now >= deadline:
                     raise BrokerError(
                         f"cannot dial connection {service_id}: timeout waiting for connection info; the other side has "
@@ -350,6 +374,14 @@ class Broker:
         return info._replace(network=network, address=address)
 
 
+def _check_number(service_id: object, action: str) -> None:
+    if not isinstance(service_id, int) or not 0 <= service_id <= _LAST_ID:
+        raise BrokerError(
+            f"cannot {action} connection {service_id!r}: expected a number from 0 to {_LAST_ID}; use next_id(), or "
+            "what the other side got from its own"
+        )
+
+
 def _first(table: dict[int, T]) -> T:
     return next(iter(table.values()))
 
@@ -364,7 +396,7 @@ class _StartStream:
     def __call__(self, infos: Iterable[ConnInfo], context: grpc.ServicerContext) -> Iterator[ConnInfo]:
         if not context.add_callback(self._broker.wake):
             return iter(())
-        self._broker._start_receiving(infos)  # noqa: SLF001  (the same thing on the other side of gRPC)
+        self._broker._start_receiving(infos, again=True)  # noqa: SLF001  (the same thing on the other side of gRPC)
         return self._broker.outgoing(context.is_active)
 
 

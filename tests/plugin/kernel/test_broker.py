@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -169,6 +170,48 @@ def test_a_dead_plugin_wakes_whoever_waits(start: Launch, mode: dict[str, bool])
     with pytest.raises(kernel.BrokerError, match="the plugin's connection is closed"):
         plugin.broker.dial(99, timeout=PATIENCE)
     plugin.kill()
+
+
+@in_every_mode
+def test_dialling_after_the_plugin_has_died_does_not_wait(start: Launch, mode: dict[str, bool]) -> None:
+    call = start(**mode)
+    assert call.plugin.pid is not None
+    os.kill(call.plugin.pid, signal.SIGKILL)
+
+    with pytest.raises(kernel.BrokerError, match="the plugin has left"):
+        call.plugin.broker.dial(7, timeout=100 * PATIENCE)
+
+
+@in_every_mode
+@pytest.mark.parametrize("number", [-1, 1 << 32, 1.5, "7"])
+def test_a_number_that_is_none_is_refused_and_costs_nothing_else(
+    start: Launch, mode: dict[str, bool], number: int
+) -> None:
+    call = start(**mode)
+    for make in (call.plugin.broker.dial, lambda number: call.plugin.broker.accept(number, echo_plugin.serve_back)):
+        with pytest.raises(kernel.BrokerError, match="expected a number from 0 to 4294967295"):
+            make(number)
+
+    call.plugin.broker.accept(7, echo_plugin.serve_back)
+    assert call.run(DIAL.format(7, "y")) == "back:y"
+
+
+def test_a_number_whose_address_cannot_be_translated_is_free_again(
+    start: Launch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    call = start()
+    broker = call.plugin.broker
+
+    def refuse(_: kernel.Address) -> kernel.Address:
+        raise kernel.PluginError("no such container")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(broker, "_to_peer", refuse)
+        with pytest.raises(kernel.PluginError, match="no such container"):
+            broker.accept(7, echo_plugin.serve_back)
+
+    broker.accept(7, echo_plugin.serve_back)
+    assert call.run(DIAL.format(7, "y")) == "back:y"
 
 
 def test_a_closed_broker_accepts_nothing() -> None:
