@@ -7,7 +7,7 @@ import logging
 import threading
 import time
 
-from ._child import describe_exit
+from ._child import describe_exit, reported
 from ._errors import PluginError, SupervisorError
 
 TYPE_CHECKING = False
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ._plugin import Plugin
 
 _FIRST_ANSWER: Final = 10.0  # seconds; a process that has just started is slower than one that runs
+_LAST_START: Final = 5.0  # seconds for a restart that is under way when the supervisor stops
 _LOGGER: Final = logging.getLogger("doze_sdk.plugin.supervisor")
 
 
@@ -69,7 +70,7 @@ class Supervisor:
         self._current: Plugin | None = None
         self._pause = 0.0
         self._reason = "it has not been started"
-        self._switch_to(self._started(start))
+        self._switch_to(self._started(start), start)
 
     @contextlib.contextmanager
     def use(self, *, timeout: float = 10.0) -> Iterator[Plugin]:
@@ -96,6 +97,8 @@ class Supervisor:
     def swap(self, start: Callable[[], Plugin] | None = None, *, drain_timeout: float = 30.0) -> None:
         """Replace the plugin without a gap: start a new one, check its health, switch, drain, stop the old one.
 
+        A restart that is under way is not waited for: what it starts is killed, if this one is ready first.
+
         Args:
             start: Launches the new plugin, and all that follow; default: as before.
             drain_timeout: Seconds in which the uses of the old plugin may end by themselves.
@@ -108,23 +111,29 @@ class Supervisor:
             self._check_running()
             launch = start or self._start
             new = self._started(launch)
-            self._start = launch
-            old = self._switch_to(new)
+            old = self._switch_to(new, launch)
         if old is not None:
             with self._condition:
                 self._condition.wait_for(lambda: old not in self._uses or self._stopping.is_set(), drain_timeout)
             old.kill()
 
     def stop(self) -> None:
-        """Kill the plugin and end the supervision. Harmless when repeated."""
+        """Kill the plugin and end the supervision. Harmless when repeated.
+
+        A restart that is under way is waited for five seconds; what it starts after that is killed then. Nothing can
+        hurry `start`, which may call this itself.
+        """
         self._stopping.set()
         with self._condition:
             plugin, self._current = self._current, None
             self._condition.notify_all()
-        if plugin is not None:
-            plugin.kill()
-        for watch in list(self._watches):
-            watch.join()
+        try:
+            if plugin is not None:
+                plugin.kill()
+        finally:
+            deadline = time.monotonic() + _LAST_START
+            for watch in self._watches - {threading.current_thread()}:
+                watch.join(max(0.0, deadline - time.monotonic()))
 
     def __enter__(self) -> Self:
         return self
@@ -148,17 +157,20 @@ class Supervisor:
             raise
         return plugin
 
-    def _switch_to(self, new: Plugin) -> Plugin | None:
+    def _switch_to(self, new: Plugin, start: Callable[[], Plugin], *, restart: bool = False) -> Plugin | None:
+        """Return the plugin that was used before. A restart yields to whatever has been swapped in meanwhile."""
         watch = threading.Thread(target=self._watch, args=(new,), name="go-plugin-supervisor", daemon=True)
         with self._condition:
-            stopped = self._stopping.is_set()
-            if not stopped:
-                old, self._current = self._current, new
+            late = restart and (self._current is not None or self._start is not start)
+            if not late and not self._stopping.is_set():
+                old, self._current, self._start = self._current, new, start
                 self._watches.add(watch)
                 watch.start()
                 self._condition.notify_all()
                 return old
         new.kill()
+        if restart:
+            return None
         raise SupervisorError("the plugin was stopped while it started: so was its supervisor")
 
     def _watch(self, plugin: Plugin) -> None:
@@ -172,7 +184,8 @@ class Supervisor:
         if time.monotonic() - started > self._longest_pause:
             self._pause = 0.0
         if self._lose(plugin):
-            plugin.kill()
+            with reported(_LOGGER, "killing a plugin that is to be restarted"):
+                plugin.kill()
             self._start_again()
         with self._condition:
             self._watches.discard(threading.current_thread())
@@ -192,23 +205,26 @@ class Supervisor:
             self._current = None
         if plugin.exited:
             self._reason = f"{plugin!r}: {describe_exit(plugin.exit_code)}"
-        _LOGGER.warning("restarting a plugin: %s", self._reason)
+        _warn("restarting a plugin: %s", self._reason)
         return True
 
     def _start_again(self) -> None:
-        while not self._stopping.wait(self._pause):
+        while not self._stopping.wait(self._pause) and self._current is None:
             self._pause = min(max(2 * self._pause, self._first_pause), self._longest_pause)
-            with self._swapping:
-                if self._current is not None:
-                    return  # somebody has swapped in another one
-                try:
-                    self._switch_to(self._started(self._start))
-                except Exception as error:  # noqa: BLE001  (`start` is the caller's: whatever it raises may pass)
-                    self._reason = _told(error)
-                    _LOGGER.warning("a plugin cannot be restarted, trying again in %g s: %s", self._pause, self._reason)
-                else:
-                    return
+            start = self._start
+            try:
+                self._switch_to(self._started(start), start, restart=True)
+            except Exception as error:  # noqa: BLE001  (`start` is the caller's: whatever it raises may pass)
+                self._reason = _told(error)
+                _warn("a plugin cannot be restarted, trying again in %g s: %s", self._pause, self._reason)
+            else:
+                return
 
 
 def _told(error: Exception) -> str:
     return str(error) if isinstance(error, PluginError) else f"starting it raised {type(error).__name__}: {error}"
+
+
+def _warn(message: str, *values: object) -> None:
+    with reported(_LOGGER, "logging a restart"):
+        _LOGGER.warning(message, *values)

@@ -12,6 +12,7 @@ import grpc
 import pytest
 
 from doze_sdk.plugin import kernel
+from doze_sdk.plugin.kernel import _supervisor
 from tests.plugin.kernel import echo_plugin
 from tests.plugin.kernel.conftest import ECHO, PATIENCE, Caller, alive, until
 
@@ -79,6 +80,29 @@ def test_a_plugin_that_hangs_is_killed_and_started_again(supervisor: kernel.Supe
     until(lambda: len(launcher.launched) == 2, "the restart")
 
     assert pid_of(supervisor) != first
+
+
+def test_a_plugin_that_hangs_and_cannot_be_killed_is_replaced_all_the_same(caplog: pytest.LogCaptureFixture) -> None:
+    class Stubborn(kernel.ProcessRunner):
+        def kill(self) -> None:
+            raise kernel.PluginError("the engine of boxes is away")
+
+    boxes = [Stubborn(ECHO), kernel.ProcessRunner(ECHO)]
+    rest = iter(boxes)
+    with kernel.Supervisor(
+        lambda: kernel.launch(next(rest), echo_plugin.HANDSHAKE, versions={1}),
+        probe_interval=0.05,
+        probe_timeout=0.2,
+        most_failures=1,
+    ) as supervisor:
+        first = pid_of(supervisor)
+        os.kill(first, signal.SIGSTOP)
+        try:
+            until(lambda: pid_of(supervisor) != first, "the restart")
+        finally:
+            kernel.ProcessRunner.kill(boxes[0])
+
+    assert "the engine of boxes is away" in caplog.text
 
 
 def test_restarts_that_fail_are_repeated_with_growing_pauses(supervisor: kernel.Supervisor, launcher: Launcher) -> None:
@@ -215,3 +239,70 @@ def test_stopping_during_a_restart_leaves_nothing(launcher: Launcher) -> None:
     supervisor.stop()
 
     assert all(plugin.exited for plugin in launcher.launched)
+
+
+class Hanging(Launcher):
+    """Launches one plugin at once, and the next ones when it is let go."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.hangs = threading.Event()
+        self.free = threading.Event()
+
+    def __call__(self) -> kernel.Plugin:
+        if self.launched:
+            self.hangs.set()
+            self.free.wait(PATIENCE)
+        return super().__call__()
+
+    def hang_at_the_restart(self, supervisor: kernel.Supervisor) -> None:
+        os.kill(pid_of(supervisor), signal.SIGKILL)
+        assert self.hangs.wait(PATIENCE)
+
+
+def test_stopping_does_not_wait_for_a_restart_that_hangs_and_its_plugin_is_killed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(_supervisor, "_LAST_START", 0.1)
+    launcher = Hanging()
+    supervisor = kernel.Supervisor(launcher)
+    launcher.hang_at_the_restart(supervisor)
+    supervisor.stop()
+
+    assert len(launcher.launched) == 1
+    launcher.free.set()
+    until(lambda: len(launcher.launched) == 2, "the late plugin")
+    assert launcher.launched[1].wait(PATIENCE)
+
+
+def test_a_swap_does_not_wait_for_a_restart_that_hangs_and_is_not_undone_by_it(
+    launcher: Launcher, caplog: pytest.LogCaptureFixture
+) -> None:
+    hanging = Hanging()
+    with kernel.Supervisor(hanging) as supervisor:
+        hanging.hang_at_the_restart(supervisor)
+        supervisor.swap(launcher)
+        swapped = pid_of(supervisor)
+        assert len(hanging.launched) == 1
+        hanging.free.set()
+        until(lambda: len(hanging.launched) == 2, "the late plugin")
+
+        assert hanging.launched[1].wait(PATIENCE)
+        assert pid_of(supervisor) == swapped
+    assert "cannot be restarted" not in caplog.text
+
+
+def test_a_start_function_may_stop_its_supervisor(launcher: Launcher) -> None:
+    def start() -> kernel.Plugin:
+        if launcher.launched:
+            supervisor.stop()
+            stopped.set()
+        return launcher()
+
+    stopped = threading.Event()
+    supervisor = kernel.Supervisor(start)
+    os.kill(pid_of(supervisor), signal.SIGKILL)
+
+    assert stopped.wait(PATIENCE)
+    until(lambda: len(launcher.launched) == 2, "the late plugin")
+    assert launcher.launched[1].wait(PATIENCE)
