@@ -103,6 +103,8 @@ class PluginProcess:
         self._redirection = Redirection(self._output) if redirect else None
         self._server: PluginServer | None = None
         self._waiting = False
+        self._ending = threading.Lock()
+        self._ended = False
         self._watch = (
             None
             if outlive_host
@@ -120,27 +122,12 @@ class PluginProcess:
 
     def run(self, settings: Settings) -> None:
         """Serve until the end. Raise ``SystemExit(1)`` if that is not possible."""
-        self._signals.handle(signal.SIGINT, _leave_to_host)
+        self._handle_signals()
         if self._watch is not None:
             self._watch.start()
-        hooks = Hooks(
-            warn=_warn_of_version,
-            before_reply=self._hand_over_output,
-            after_reply=self._stop_soon,
-            disconnected=self._stop_soon if self._exit_on_disconnect else None,
-        )
-        try:
-            self._server = PluginServer(settings, self._variables, self._output, hooks)
-            announcement = self._server.open()
-        except PluginError as error:
-            self._report(error)
-            raise SystemExit(1) from error
-        self._serve(self._server, announcement)
-
-    def _serve(self, server: PluginServer, announcement: Announcement) -> None:
         grace: float | None = 0.0
         try:
-            self._on_sigterm()
+            server, announcement = self._open(settings)
             if self._redirection is not None:
                 self._redirection.start()
             self._forked = ForkedChildren(
@@ -155,7 +142,22 @@ class PluginProcess:
             self._waiting = True
             grace = self._ends.wait()
         finally:
-            self._end(server, grace)
+            self._waiting = True
+            self._end(grace)
+
+    def _open(self, settings: Settings) -> tuple[PluginServer, Announcement]:
+        hooks = Hooks(
+            warn=_warn_of_version,
+            before_reply=self._hand_over_output,
+            after_reply=self._stop_soon,
+            disconnected=self._stop_soon if self._exit_on_disconnect else None,
+        )
+        try:
+            self._server = PluginServer(settings, self._variables, self._output, hooks)
+            return self._server, self._server.open()
+        except PluginError as error:
+            self._report(error)
+            raise SystemExit(1) from error
 
     def _announce(self, announcement: Announcement) -> None:
         try:
@@ -173,32 +175,39 @@ class PluginProcess:
             _thread.start_new_thread(self._end_without_main_thread, ())
 
     def _end_without_main_thread(self) -> None:
-        """End although the main thread is still at what need not delay the handshake, such as a long import."""
+        """End although the main thread is busy: with the author's registration, or after the handshake."""
         time.sleep(_MAIN_THREAD_ENDS)
         try:
             grace = self._ends.get_nowait()
         except Empty:
             return  # it has come to its end by itself
-        if self._server is not None:
-            self._server.stop(grace)
-        os._exit(0)
+        try:
+            self._end(grace)
+        finally:
+            _exit(0)
 
-    def _end(self, server: PluginServer, grace: float | None) -> None:
+    def _end(self, grace: float | None) -> None:
+        """End everything, even if one part fails. Whoever comes second waits for the first."""
         self._log.hurry()
         if grace is None:
             self._end_as_orphan()
-        else:
-            self._hand_over_output()
-        if self._forked is not None:
-            self._forked.stop()
-        server.stop(grace)
-        if self._redirection is not None:
-            self._redirection.stop()
-        if self._watch is not None:
-            self._watch.stop()
+        with self._ending, contextlib.ExitStack() as ends:  # the last one first
+            if self._ended:
+                return
+            self._ended = True
+            if self._watch is not None:
+                ends.callback(self._watch.stop)
+            if self._redirection is not None:
+                ends.callback(self._redirection.stop)
+            if self._server is not None:
+                ends.callback(self._server.stop, grace)
+            if self._forked is not None:
+                ends.callback(self._forked.stop)
+            ends.callback(self._hand_over_output)
 
-    def _on_sigterm(self) -> None:
+    def _handle_signals(self) -> None:
         self._ends.end_waits_at(self._signals)
+        self._signals.handle(signal.SIGINT, _leave_to_host)
         self._signals.handle(signal.SIGTERM, lambda _signal, _frame: self._stop(_CALLS_FINISH))
 
     def _descriptors(self) -> Iterator[int]:
@@ -222,8 +231,7 @@ class PluginProcess:
     def _end_as_orphan(self) -> NoReturn:
         """End without a host to talk to. What `atexit` knows runs; taking down the interpreter would take too long."""
         self._remove_sockets()
-        atexit._run_exitfuncs()  # noqa: SLF001  (what the interpreter itself calls)
-        os._exit(1)
+        _exit(1)
 
     def _end_at_last(self) -> None:
         time.sleep(_ORPHAN_ENDS)
@@ -253,6 +261,12 @@ class PluginProcess:
 
 def _warn_of_version(entry: str) -> None:
     LOGGER.warning("ignoring %r in %s, which is no version number; mend the host", entry, PROTOCOL_VERSIONS)
+
+
+def _exit(code: int) -> NoReturn:
+    """End from any thread. What `atexit` knows runs; the main thread is not waited for."""
+    atexit._run_exitfuncs()  # noqa: SLF001  (what the interpreter itself calls)
+    os._exit(code)
 
 
 def _leave_to_host(_signal: int, _frame: FrameType | None) -> None:

@@ -66,9 +66,10 @@ def serve_back(server: grpc.Server) -> None:
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("test.Back", handlers),))
 
 
-def register(version: int, server: grpc.Server, broker: kernel.Broker) -> None:
+def register(version: int, server: grpc.Server, broker: kernel.Broker, *, first: str = "") -> None:
     import grpc
 
+    exec(first)  # noqa: S102  (the test's own code)
     service = Service(version, broker)
     unary = grpc.unary_unary_rpc_method_handler
     handlers = {
@@ -91,6 +92,7 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--outlive-host", action="store_true")
     parser.add_argument("--exit-on-disconnect", action="store_true")
     parser.add_argument("--before", default="", help="Python code to run before serving")
+    parser.add_argument("--register", default="", help="Python code to run while the services are registered")
     parser.add_argument("--announced", default="", help="Python code to run after the handshake")
     parser.add_argument("--after", default="", help="Python code to run after serving")
     return parser.parse_args()
@@ -99,7 +101,10 @@ def parsed() -> argparse.Namespace:
 def main() -> None:
     options = parsed()
     exec(options.before)  # noqa: S102  (the test's own code)
-    versions = {int(text): functools.partial(register, int(text)) for text in options.versions.split(",")}
+    versions = {
+        int(text): functools.partial(register, int(text), first=options.register)
+        for text in options.versions.split(",")
+    }
     kernel.serve(
         HANDSHAKE,
         versions=versions,

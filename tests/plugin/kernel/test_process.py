@@ -102,6 +102,38 @@ def test_sigterm_ends_a_plugin_gracefully_and_removes_its_socket() -> None:
     assert (code, socket.exists(), socket.parent.exists()) == (0, False, False)
 
 
+@pytest.mark.parametrize("variables", [{}, {"PLUGIN_MULTIPLEX_GRPC": "true"}], ids=["plain", "multiplexed"])
+@pytest.mark.parametrize("stage", ["register", "announced"])
+def test_sigterm_ends_a_busy_plugin_that_leaves_no_folder_and_runs_what_atexit_knows(
+    short_dir: Path, tmp_path: Path, variables: dict[str, str], stage: str
+) -> None:
+    begun, ended = tmp_path / "begun", tmp_path / "ended"
+    busy = f"import atexit, time; atexit.register(open, {str(ended)!r}, 'w'); open({str(begun)!r}, 'w'); time.sleep(60)"
+    environment = plugin_environment(**variables)
+    with subprocess.Popen([*ECHO, f"--{stage}", busy], env=environment, stdout=subprocess.PIPE) as process:
+        until(begun.exists, "the beginning of what keeps it busy")
+        assert list(short_dir.iterdir())
+        process.terminate()
+
+        assert process.wait(PATIENCE) == 0
+    assert ended.exists()
+    assert list(short_dir.iterdir()) == []
+
+
+def test_a_plugin_whose_output_cannot_be_handed_over_removes_its_socket_all_the_same(short_dir: Path) -> None:
+    before = (
+        "from doze_sdk.plugin.kernel import _stdio\nclass Broken(_stdio.Output):\n  def drain(self, timeout): 1 / 0\n"
+    )
+    command = [*ECHO, "--before", before + "_stdio.Output = Broken"]
+    with subprocess.Popen(command, env=plugin_environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        process.terminate()
+
+        assert process.wait(PATIENCE) == 1
+    assert list(short_dir.iterdir()) == []
+
+
 def test_sigterm_right_after_the_handshake_ends_a_plugin_gracefully() -> None:
     for _ in range(10):
         with subprocess.Popen(ECHO, env=plugin_environment(), stdout=subprocess.PIPE, text=True) as process:
