@@ -12,7 +12,7 @@ from collections import deque
 from typing import Final
 
 from ._errors import TransportError
-from ._listener import RELAY_FOLDER, private_folder, remove_folder
+from ._listener import RELAY_FOLDER, private_folder, remove_folder, unix_target
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ class Backend:
     def _connect_ahead(self) -> None:
         with PrivatePath(self._folder) as path:
             try:
-                stop = self._bind(f"unix:{path}")
+                stop = self._bind(unix_target(path))
             except RuntimeError as error:  # gRPC's for an address that it cannot listen on
                 raise TransportError(f"starting our own gRPC server at {path}: {error}") from error
             made = []

@@ -10,6 +10,7 @@ from typing import Final
 from ._acceptor import Acceptor
 from ._backend import PrivatePath, owner
 from ._errors import TransportError
+from ._listener import unix_target
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ class Gateway:
         self._connect: Final = connect
         self._private: Final = PrivatePath(exchange.folder)
         #: What to give to `grpc.insecure_channel`.
-        self.target: Final = f"unix:{self._private.path}"
+        self.target: Final = unix_target(self._private.path)
         self._acceptor: Acceptor | None = None
         self._closed = False
         try:

@@ -30,6 +30,8 @@ UNIX_PATH_LIMIT = 103 if sys.platform == "darwin" else 107
 _RANDOM = 6  # bytes in the name of a folder
 _LONGEST_SOCKET = len("/plugin4294967295")  # as Go's CreateTemp makes it; ours are of the same length
 
+_PLAIN = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~/")  # RFC 3986, 2.3
+
 _LAST_GID = (1 << 32) - 2  # the one after it says to chown that nothing changes
 
 
@@ -42,7 +44,14 @@ class Address(NamedTuple):
     @property
     def target(self) -> str:
         """The address as gRPC spells it."""
-        return f"unix:{self.address}" if self.network == "unix" else self.address
+        return unix_target(self.address) if self.network == "unix" else self.address
+
+
+def unix_target(path: str) -> str:
+    """Return the path of a unix socket as gRPC spells it: percent-encoded, since what follows ``unix:`` is a URI."""
+    if path.startswith("//"):  # the beginning of an authority
+        path = f"/{path.lstrip('/')}"
+    return "unix:" + "".join(chr(octet) if octet in _PLAIN else f"%{octet:02X}" for octet in os.fsencode(path))
 
 
 class Listeners(Protocol):
@@ -127,6 +136,11 @@ class SocketFolder:
 
     def _new_path(self) -> str:
         path = f"{self.path}/plugin{os.urandom(5).hex()}"
+        if not _is_text(path):
+            raise ServeError(
+                f"cannot listen on {path!r}: the path is no UTF-8, so no handshake can tell it; use a folder with "
+                "another name (TMPDIR, or the host's socket folder)"
+            )
         if reason := excess(path):
             raise ServeError(
                 f"cannot listen on {path!r}: {reason}; use a folder with a shorter name (TMPDIR, or the host's socket "
@@ -212,12 +226,12 @@ def remove_hosts_folder(path: str) -> None:
 def private_folder(prefix: str, parent: str = "") -> str:
     """Make a folder that only this user can enter, in `parent` if nobody else can replace it there.
 
-    `os.mkdir` with a random name is what `tempfile.mkdtemp` does, without its import. A temporary folder whose name
-    leaves no room for a socket's is passed over for ``/tmp``.
+    `os.mkdir` with a random name is what `tempfile.mkdtemp` does, without its import. A temporary folder whose name is
+    no UTF-8, or leaves no room for a socket's, is passed over for ``/tmp``.
     """
     base = parent if parent and _is_ours(parent) else temporary_folder()
     rest = len(f"/{prefix}") + 2 * _RANDOM + _LONGEST_SOCKET
-    if len(os.fsencode(base)) + rest > UNIX_PATH_LIMIT:
+    if not _is_text(base) or len(os.fsencode(base)) + rest > UNIX_PATH_LIMIT:
         base = "/tmp"  # noqa: S108  (the folder made inside is private)
     path = f"{base}/{prefix}{os.urandom(_RANDOM).hex()}"
     try:
@@ -305,6 +319,11 @@ def _is_ours(folder: str) -> bool:
     except OSError:
         return False
     return found.st_uid == os.geteuid() and not found.st_mode & 0o022
+
+
+def _is_text(path: str) -> bool:
+    """Whether a path is UTF-8; Python has surrogates in place of what is not."""
+    return not any("\ud800" <= letter <= "\udfff" for letter in path)
 
 
 def _remove(path: str) -> None:

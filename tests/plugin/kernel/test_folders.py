@@ -14,7 +14,7 @@ import pytest
 from doze_sdk.plugin import kernel
 from doze_sdk.plugin.kernel._listener import SocketFolder, private_folder, remove_hosts_folder
 from tests.plugin.kernel import echo_plugin
-from tests.plugin.kernel.conftest import ECHO, PATIENCE, Caller
+from tests.plugin.kernel.conftest import ECHO, PATIENCE, Caller, plugin_environment
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,6 +26,15 @@ MODES = [{"auto_mtls": True}, {"multiplex": True}]
 
 def hosts_folder(plugin: kernel.Plugin) -> Path:
     return Path(plugin._announcement.address.address).parent
+
+
+def there_and_back(call: Caller) -> tuple[bytes, str]:
+    """What one brokered call in each direction returns."""
+    broker = call.plugin.broker
+    with broker.dial(int(call.run("answer = broker.accept(broker.next_id(), serve_back).service_id"))) as channel:
+        there: bytes = channel.unary_unary("/test.Back/Back")(b"x", timeout=PATIENCE)
+    here = broker.accept(broker.next_id(), echo_plugin.serve_back).service_id
+    return there, call.run(f"answer = broker.dial({here}).unary_unary('/test.Back/Back')(b'y', timeout=10)")
 
 
 @pytest.mark.parametrize("mode", MODES, ids=["auto_mtls", "multiplex"])
@@ -102,6 +111,51 @@ def test_a_socket_has_room_in_a_hosts_folder_however_long_the_temporary_folders_
     temporary.rmdir()
 
 
+@pytest.mark.parametrize("mode", [{}, {"auto_mtls": True}], ids=["plain", "auto_mtls"])
+@pytest.mark.parametrize("name", ["a%41", "a#b", "a?b", "\N{LATIN SMALL LETTER A WITH DIAERESIS} b"])
+def test_a_folder_may_have_any_name_whatever_it_means_in_a_uri(
+    start: Launch, short_dir: Path, monkeypatch: pytest.MonkeyPatch, name: str, mode: dict[str, bool]
+) -> None:
+    (short_dir / name).mkdir()
+    monkeypatch.setenv("TMPDIR", str(short_dir / name))
+    call = start(**mode)
+
+    assert hosts_folder(call.plugin).parent == short_dir / name
+    assert there_and_back(call) == (b"back:x", "back:y")
+    call.plugin.kill()
+    (short_dir / name).rmdir()
+
+
+def test_a_folder_may_begin_with_two_slashes(start: Launch, short_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TMPDIR", f"/{short_dir}")
+    call = start()
+
+    assert call.plugin._announcement.address.address.startswith("//")
+    assert there_and_back(call) == (b"back:x", "back:y")
+
+
+def test_a_hosts_folder_whose_name_is_no_text_is_refused(short_dir: Path) -> None:
+    folder = short_dir / os.fsdecode(b"\xff")
+    folder.mkdir()
+    environment = plugin_environment(PLUGIN_UNIX_SOCKET_DIR=str(folder))
+    result = subprocess.run(ECHO, env=environment, capture_output=True, timeout=PATIENCE, check=False)
+    folder.rmdir()
+
+    assert (result.returncode, result.stdout) == (1, b"")
+    assert "the path is no UTF-8" in kernel.parse_log_line(result.stderr.strip()).getMessage()
+
+
+def test_a_temporary_folder_whose_name_is_no_text_is_passed_over(
+    start: Launch, short_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = short_dir / os.fsdecode(b"\xff")
+    folder.mkdir()
+    monkeypatch.setenv("TMPDIR", str(folder))
+
+    assert there_and_back(start(auto_mtls=True)) == (b"back:x", "back:y")
+    folder.rmdir()
+
+
 def test_a_folder_that_others_may_write_to_is_not_used_for_private_ones(short_dir: Path, tmp_path: Path) -> None:
     shared = tmp_path / "shared"
     shared.mkdir()
@@ -155,13 +209,9 @@ def test_a_plugin_of_another_account_serves_and_is_served_through_the_group(
     command = [*FOREIGN, *ECHO]
     with kernel.launch(command, echo_plugin.HANDSHAKE, versions={1}, socket_group="1", **mode) as plugin:  # type: ignore[arg-type]
         call = Caller(plugin)
-        there = int(call.run("answer = broker.accept(broker.next_id(), serve_back).service_id"))
-        with plugin.broker.dial(there) as channel:
-            assert channel.unary_unary("/test.Back/Back")(b"x", timeout=PATIENCE) == b"back:x"
-        here = plugin.broker.accept(plugin.broker.next_id(), echo_plugin.serve_back).service_id
-        back = f"broker.dial({here}).unary_unary('/test.Back/Back')(b'y', timeout=10)"
 
-        assert call.run(f"import os; answer = (os.getuid(), os.getgid(), {back})") == "(65534, 1, b'back:y')"
+        assert call.run("import os; answer = (os.getuid(), os.getgid())") == "(65534, 1)"
+        assert there_and_back(call) == (b"back:x", "back:y")
 
 
 @only_root
