@@ -11,6 +11,7 @@ from typing import Final
 from ._errors import PluginError, TransportError
 from ._loop import Loop, contain, log_failure
 from ._pipe import Pipe, Security
+from ._relay_log import RELAY_LOG
 from ._tls import NAME
 
 TYPE_CHECKING = False
@@ -22,13 +23,13 @@ if TYPE_CHECKING:
     from ._pipe import Carrier
     from ._tls import TLSContexts
 
-_LOGGER: Final = logging.getLogger("doze_sdk.plugin.relay")
-
 #: Connections that one listener or one multiplexed connection may have at a time. go-plugin needs a handful.
 MOST_CONNECTIONS: Final = 256
 
 #: Seconds for bytes that grpcio has sent already to reach the peer when the relay is closed.
 _DRAIN: Final = 0.5
+#: Seconds for the application's handlers to log the last that the relay has to say.
+_LAST_WORDS: Final = 0.5
 
 
 class Exchange:
@@ -58,7 +59,7 @@ class Exchange:
                 self._on_error(error)
             else:
                 # A connection that broke is everyday life, when a process is killed; the rest is somebody's fault.
-                _LOGGER.log(logging.DEBUG if type(error) is TransportError else logging.WARNING, "%s", error)
+                RELAY_LOG.put(logging.DEBUG if type(error) is TransportError else logging.WARNING, "%s", error)
         except Exception as failure:  # noqa: BLE001 - the application's code, in the middle of ending a connection
             log_failure(failure)
 
@@ -97,6 +98,7 @@ class Exchange:
         self.loop.stop()
         for thread in self._threads - {threading.current_thread()}:
             thread.join()
+        RELAY_LOG.flush(_LAST_WORDS)
 
     def _start(
         self,

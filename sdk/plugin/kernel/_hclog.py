@@ -7,10 +7,12 @@ has not exactly six digits of a second. A `HclogHandler` cannot write such a lin
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import logging
 import math
 import os
+import select
 import sys
 import threading
 import time
@@ -50,17 +52,30 @@ _DEEPEST = 6
 _LONGEST = 1000  # items of one list or dictionary
 _LONGEST_LINE_NUMBER = 9  # digits; Python itself converts no more than 4300
 
+_CAPACITY = 1 << 20  # bytes kept for a host that does not read
+_PATIENCE = 5.0  # seconds for a host that reads to take a record
+_LAST_PATIENCE = 0.2  # the same when the process ends
+_LONGEST_FLUSH = 1.0  # seconds; a host's own patience is two
+
 
 class HclogHandler(logging.Handler):
     """Writes records as hclog lines, with ``extra`` as further fields, and exceptions as ``error`` and ``traceback``.
 
+    A record has been written when the call that logs it returns, if the host reads. One that does not read can hold up
+    neither a thread nor the end of the process: once it has taken nothing for five seconds nobody waits for it, and the
+    newest MiB of records is kept for it; how many were dropped is told in a record of its own. A forked child starts
+    with nothing kept.
+
     Args:
-        descriptor: File descriptor to write to: the process's original stderr.
+        descriptor: File descriptor to write to: the process's original stderr. It may be a blocking one, as long as
+            no other process fills the pipe at the same moment.
     """
 
     def __init__(self, descriptor: int = 2, *, level: int | str = logging.NOTSET) -> None:
         super().__init__(level)
         self._descriptor = descriptor
+        self._patience = _PATIENCE
+        self._forget()
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
@@ -68,8 +83,109 @@ class HclogHandler(logging.Handler):
         except Exception:  # noqa: BLE001  (a record runs its author's code, and logging must not raise)
             self.handleError(record)
             return
-        with contextlib.suppress(OSError):  # nobody reads stderr any more, so nobody can be told
-            write_all(self._descriptor, line)
+        size = len(line)  # here, so that no signal handler can run, and log, within the sum below
+        with self._condition:
+            if self._process != os.getpid():
+                self._forget()
+            self._lines.append(line)
+            self._given += size
+            self._write()
+            if self._taken < self._given:
+                self._wait()
+                self._drop()
+
+    def hurry(self) -> None:
+        """Wait no longer than a moment from now on: the process is about to end."""
+        self._patience = _LAST_PATIENCE
+
+    def flush(self) -> None:
+        """Write what is left, as long as the host goes on taking it, for a second at most."""
+        limit = time.monotonic() + _LONGEST_FLUSH
+        while self._process == os.getpid() and self._taken < self._given and time.monotonic() < limit:
+            if not _writable(self._descriptor, _LAST_PATIENCE):
+                return
+            with self._condition:
+                self._write()
+
+    def close(self) -> None:
+        self.hurry()
+        super().close()
+
+    def _forget(self) -> None:
+        # The handler's own lock, which `logging` makes anew in a forked child.
+        self._condition = threading.Condition(self.lock)
+        self._process = os.getpid()
+        self._lines: collections.deque[bytes] = collections.deque()
+        self._rest = b""  # of the line that was begun
+        self._given = self._taken = 0  # bytes
+        self._dropped = 0  # lines
+        self._writing = self._draining = self._stalled = False
+
+    def _write(self) -> None:
+        """Write what the host takes without waiting."""
+        if self._writing:
+            return  # a signal handler logs in the middle of this very function, which will come to its line
+        self._writing = True
+        try:
+            while self._begin() and _writable(self._descriptor, 0):
+                # No longer than what a pipe has room for when it says that it has any.
+                size = os.write(self._descriptor, self._rest[: select.PIPE_BUF])
+                self._rest = self._rest[size:]
+                self._taken += size
+                self._stalled = False
+        except BlockingIOError:
+            pass  # another process has taken the room
+        except OSError:  # nobody reads stderr any more, so nobody can be told
+            self._lines.clear()
+            self._rest = b""
+            self._taken = self._given
+        finally:
+            self._writing = False
+        self._condition.notify_all()
+
+    def _begin(self) -> bool:
+        if not self._rest and self._lines:
+            self._rest = self._lines.popleft()
+            if self._dropped:
+                note = _dropping_note(self._dropped)
+                size = len(note)
+                self._given += size
+                self._rest = note + self._rest
+                self._dropped = 0
+        return bool(self._rest)
+
+    def _wait(self) -> None:
+        """Give a host that reads the time to take what was logged up to now."""
+        if self._writing or not self._is_drained() or self._stalled:
+            return
+        before, end = self._taken, self._given
+        if not self._condition.wait_for(lambda: self._taken >= end, self._patience):
+            self._stalled = self._taken == before
+
+    def _drop(self) -> None:
+        while self._given - self._taken > _CAPACITY and len(self._lines) > 1:
+            self._taken += len(self._lines.popleft())
+            self._dropped += 1
+
+    def _is_drained(self) -> bool:
+        """Whether a thread writes what could not be written at once."""
+        if sys.is_finalizing():
+            return False
+        if not self._draining:
+            self._draining = True
+            try:
+                threading.Thread(target=self._drain, name="go-plugin-log", daemon=True).start()
+            except RuntimeError:  # there cannot be one more; the next record will try again
+                self._draining = False
+        return self._draining
+
+    def _drain(self) -> None:
+        left = True
+        while left:
+            _writable(self._descriptor, None)
+            with self._condition:
+                self._write()
+                self._draining = left = self._taken < self._given
 
 
 def encode_record(record: logging.LogRecord) -> bytes:
@@ -115,6 +231,18 @@ def write_all(descriptor: int, data: bytes) -> None:
     """Write `data` whole, so that lines of two threads cannot mix."""
     while data:
         data = data[os.write(descriptor, data) :]
+
+
+def _writable(descriptor: int, timeout: float | None) -> bool:
+    """Whether a write would not wait; it may also be one that fails."""
+    poll = select.poll()
+    poll.register(descriptor, select.POLLOUT)
+    return bool(poll.poll(None if timeout is None else 1000 * timeout))
+
+
+def _dropping_note(count: int) -> bytes:
+    message = "%d records were dropped here: the host did not read them in time"
+    return encode_record(logging.LogRecord("doze_sdk.plugin", logging.WARNING, __file__, 0, message, (count,), None))
 
 
 class LogLineParser:

@@ -17,6 +17,7 @@ from functools import partial
 from typing import Final, TypeVar
 
 from ._errors import TransportError
+from ._relay_log import RELAY_LOG
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -258,5 +259,4 @@ def failure(error: Exception) -> TransportError:
 
 
 def log_failure(error: Exception) -> None:
-    with suppress(Exception):  # a handler or filter of the application's that raises, maybe the very error
-        logging.getLogger("doze_sdk.plugin.relay").error("a callback of the relay failed", exc_info=error)
+    RELAY_LOG.put(logging.ERROR, "a callback of the relay failed", exception=error)

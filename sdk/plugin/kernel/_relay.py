@@ -71,8 +71,9 @@ class Relay:
             tls: For every connection with the peer; on a multiplexed one, inside each stream. A connection that this
                 side accepts takes the server's role, one that it dials the client's, brokered or not.
             handshake_timeout: Seconds that a peer has to prove who it is.
-            on_error: Is told of refused peers and of connections that broke, on the relay's thread, which it must not
-                hold up. Without it they are logged under ``doze_sdk.plugin.relay``.
+            on_error: Is told of refused peers and of connections that broke, on the relay's thread: all connections
+                stand still until it returns. Without it they are logged under ``doze_sdk.plugin.relay`` from a thread
+                of their own, so that the application's handlers may wait.
             folder: Where to put the targets of channels, or empty for the temporary files: a folder that the other
                 process removes if this one is killed.
         """

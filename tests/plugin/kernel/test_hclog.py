@@ -6,19 +6,22 @@ import json
 import logging
 import os
 import re
+import signal
 import subprocess
 import sys
+import time
 from typing import TYPE_CHECKING
 
+import grpc
 import pytest
 from hypothesis import given, settings, strategies as st
 
 from doze_sdk.plugin import kernel
 from doze_sdk.plugin.kernel._hclog import LINE_LIMIT, encode_record
-from tests.plugin.kernel.conftest import PATIENCE
+from tests.plugin.kernel.conftest import ECHO, PATIENCE, plugin_environment
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
 
@@ -196,6 +199,130 @@ def test_a_handler_whose_reader_has_gone_is_silent(capsys: pytest.CaptureFixture
     os.close(writer)
 
     assert capsys.readouterr() == ("", "")
+
+
+FLOOD = b"import logging\nfor n in range(200): logging.info('%d', n, extra={'filling': 'x' * 1000})"
+
+
+@pytest.fixture
+def unread(short_dir: object) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
+    """A plugin that has logged more than a pipe holds to a host that does not read, and its address."""
+    process = subprocess.Popen(ECHO, env=plugin_environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stdout is not None
+    target = "unix:" + process.stdout.readline().decode().split("|")[3]
+    with grpc.insecure_channel(target) as channel:
+        channel.unary_unary("/test.Plugin/Run")(FLOOD, timeout=PATIENCE)
+    yield process, target
+    process.kill()
+    process.communicate()
+
+
+def shut_down(process: subprocess.Popen[bytes], target: str) -> None:
+    with grpc.insecure_channel(target) as channel:
+        channel.unary_unary("/plugin.GRPCController/Shutdown")(b"", timeout=PATIENCE)
+
+
+def terminate(process: subprocess.Popen[bytes], target: str) -> None:
+    process.send_signal(signal.SIGTERM)
+
+
+@pytest.mark.parametrize("end", [shut_down, terminate])
+def test_a_host_that_does_not_read_the_log_can_end_the_plugin(
+    unread: tuple[subprocess.Popen[bytes], str], end: Callable[[subprocess.Popen[bytes], str], None]
+) -> None:
+    process, target = unread
+    end(process, target)
+
+    assert process.wait(10) == 0
+
+
+def test_a_hosts_pipe_is_not_made_non_blocking_for_whoever_else_has_it() -> None:
+    reader, writer = os.pipe()
+    process = subprocess.Popen(ECHO, env=plugin_environment(), stdout=subprocess.PIPE, stderr=writer)
+    assert process.stdout is not None
+    process.stdout.readline()
+    blocking = os.get_blocking(writer)
+    terminate(process, "")
+    process.communicate()
+    os.close(reader)
+    os.close(writer)
+
+    assert blocking
+
+
+WRITER = """
+import logging, os, sys, threading, time
+from doze_sdk.plugin import kernel
+handler = kernel.HclogHandler(2)
+logging.getLogger().addHandler(handler)
+def fill(first, count):
+    for n in range(first, first + count):
+        logging.error("%d", n, extra={"filling": "x" * (n % 11 * 1000)})
+"""
+
+
+def numbers(log: bytes) -> list[int]:
+    """The records of a log, each of which must be a whole line."""
+    return [int(json.loads(line)["@message"]) for line in log.splitlines()]
+
+
+def test_a_host_that_reads_slowly_loses_no_record(script: Callable[[str], list[str]]) -> None:
+    code = WRITER + "for t in range(4): threading.Thread(target=fill, args=(t * 100, 100)).start()"
+    with subprocess.Popen(script(code), stderr=subprocess.PIPE, bufsize=0) as process:
+        assert process.stderr is not None
+        log = b""
+        while data := process.stderr.read(20_000):
+            log += data
+            time.sleep(0.002)
+
+    assert sorted(numbers(log)) == list(range(400))
+
+
+def test_a_record_right_before_an_abrupt_exit_arrives(script: Callable[[str], list[str]]) -> None:
+    with subprocess.Popen(script(f"{WRITER}fill(0, 100); os._exit(7)"), stderr=subprocess.PIPE) as process:
+        time.sleep(0.2)  # the pipe is full
+        assert process.stderr is not None
+        log = process.stderr.read()
+
+    assert process.returncode == 7
+    assert numbers(log) == list(range(100))
+
+
+def test_a_host_that_reads_late_gets_the_newest_records_and_the_count_of_what_was_dropped(
+    script: Callable[[str], list[str]],
+) -> None:
+    code = f"{WRITER}handler.hurry(); fill(0, 1000); print(flush=True); sys.stdin.read()"
+    with subprocess.Popen(
+        script(code), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        _, log = process.communicate(timeout=PATIENCE)
+    lines = log.splitlines()
+    (note,) = (n for n, line in enumerate(lines) if b"records were dropped here" in line)
+    dropped = int(json.loads(lines[note])["@message"].split()[0])
+    before, after = numbers(b"\n".join(lines[:note])), numbers(b"\n".join(lines[note + 1 :]))
+
+    assert before == list(range(len(before)))
+    assert after == list(range(len(before) + dropped, 1000))
+    assert len(after) > 100
+
+
+def test_a_forked_child_logs_although_nobody_reads_what_its_parent_wrote(script: Callable[[str], list[str]]) -> None:
+    code = (
+        WRITER
+        + "reader, writer = os.pipe()\n"
+        + "threading.Thread(target=fill, args=(0, 100), daemon=True).start()\n"
+        + "time.sleep(0.3)\n"
+        + "child = os.fork()\n"
+        + "if not child: os.dup2(writer, 2); fill(7, 1); os._exit(0)\n"
+        + "os.waitpid(child, 0); print(os.read(reader, 100_000).decode(), end=''); sys.stdout.flush(); os._exit(0)"
+    )
+    with subprocess.Popen(script(code), stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        log = process.stdout.read()
+
+    assert numbers(log) == [7]
 
 
 def test_what_is_written_is_read_back_with_level_time_place_and_fields() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import resource
 import socket
@@ -22,6 +23,7 @@ from doze_sdk.plugin.kernel import _tls as tls, _yamux as yamux
 from doze_sdk.plugin.kernel._backend import Backend
 from doze_sdk.plugin.kernel._errors import PeerRefusedError, PluginError, TransportError
 from doze_sdk.plugin.kernel._relay import Relay, TLSContexts
+from doze_sdk.plugin.kernel._relay_log import RELAY_LOG, RelayLog
 from tests.plugin.transport.conftest import MODES, PATIENCE, Errors, RawBackend, Servers, Wire, call, eventually
 from tests.plugin.transport.peers import CURVES, certificate
 
@@ -124,6 +126,69 @@ def test_a_refused_client_is_logged_unless_somebody_else_is_told(
     (record,) = caplog.records
     assert (record.name, record.levelname) == ("doze_sdk.plugin.relay", "WARNING")
     assert "not the peer that was announced" in record.message
+
+
+def test_a_handler_of_the_application_that_waits_holds_up_no_connection(
+    make_tcp: Callable[[Backend], tuple[Relay, Relay, str]], servers: Servers, insecure_client: ssl.SSLContext
+) -> None:
+    class Waiting(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            entered.set()
+            gate.wait(60)
+            messages.append(record.getMessage())
+
+    entered, gate, messages = threading.Event(), threading.Event(), list[str]()
+    logger, handler = logging.getLogger("doze_sdk.plugin.relay"), Waiting()
+    logger.addHandler(handler)
+    plugin, host, address = make_tcp(servers.backend())
+    name, _, port = address.partition(":")
+    try:
+        with plugin, host, grpc.insecure_channel(host.dial("tcp", address).target) as channel:
+            assert call(channel, "Echo", b"before") == b"before"
+            with socket.create_connection((name, int(port)), timeout=PATIENCE) as intruder:
+                alert(intruder, insecure_client)
+            assert entered.wait(PATIENCE)
+            assert call(channel, "Echo", b"after") == b"after"
+            assert messages == []
+            gate.set()
+    finally:
+        gate.set()
+        logger.removeHandler(handler)
+
+    assert "not the peer that was announced" in messages[0]
+
+
+def test_what_is_reported_faster_than_it_is_logged_is_counted(caplog: pytest.LogCaptureFixture) -> None:
+    gate = threading.Event()
+    log = RelayLog()
+    caplog.handler.addFilter(lambda _record: gate.wait(PATIENCE))
+    for number in range(1100):
+        log.put(logging.WARNING, "number %d", number)
+    gate.set()
+    log.flush(PATIENCE)
+    messages = [record.getMessage() for record in caplog.records]
+
+    assert messages[0] == "number 0"
+    assert messages[-1].endswith("records were dropped here: nobody took them in time")
+    assert len(messages) - 1 + int(messages[-1].split()[0]) == 1100
+
+
+def test_a_forked_child_logs_what_its_own_relay_has_to_say(caplog: pytest.LogCaptureFixture) -> None:
+    gate = threading.Event()
+    caplog.handler.addFilter(lambda _record: gate.wait(PATIENCE))
+    RELAY_LOG.put(logging.WARNING, "of the parent")
+    child = os.fork()
+    if not child:
+        caplog.handler.filters.clear()
+        caplog.records.clear()
+        RELAY_LOG.put(logging.WARNING, "of the child")
+        RELAY_LOG.flush(PATIENCE)
+        os._exit([record.getMessage() for record in caplog.records] != ["of the child"])
+    _, status = os.waitpid(child, 0)
+    gate.set()
+    RELAY_LOG.flush(PATIENCE)
+
+    assert os.waitstatus_to_exitcode(status) == 0
 
 
 @pytest.mark.parametrize("curve", CURVES)

@@ -289,7 +289,7 @@ def test_a_defect_met_by_one_connection_ends_that_one_alone_and_is_logged(
 
     assert ended(source)
     assert ended(sink)
-    assert "KeyError: 'a defect'" in caplog.text
+    assert eventually(lambda: "KeyError: 'a defect'" in caplog.text)
     for one, other in (second, reversed(second), joined(wire, raw, 2)):
         one.sendall(b"on we go")
         assert read_exactly(other, 8) == b"on we go"
