@@ -61,7 +61,8 @@ class Child:
             raise
         self._pipes = {stdout: "stdout", stderr: "stderr"}
         for descriptor in (stdout, stderr):
-            os.set_blocking(descriptor, False)
+            with contextlib.suppress(OSError):  # a runner has closed it: it is read as one that has ended
+                os.set_blocking(descriptor, False)
             self._poll.register(descriptor, select.POLLIN)
         self._poll.register(self._wake_reader, 0)
         self._waiting.start()
@@ -99,12 +100,13 @@ class Child:
         if self._reading.ident is None:
             while ended and self._pipes:
                 self._read_once(time.monotonic() + _PIPES_STAY_OPEN)
+            for descriptor in list(self._pipes):
+                self._close(descriptor)
+            self._let_go()
         elif self._reading is not threading.current_thread():
             self._reading.join(2 * _PIPES_STAY_OPEN)
         if ended:
             self._waiting.join(1.0)
-            if self._reading.ident is None:
-                self._let_go()
         return ended
 
     def _let_go(self) -> None:
@@ -167,7 +169,8 @@ class Child:
     def _close(self, descriptor: int) -> None:
         self._poll.unregister(descriptor)
         del self._pipes[descriptor]
-        os.close(descriptor)
+        with contextlib.suppress(OSError):  # a runner has closed it
+            os.close(descriptor)
 
     def _take_stdout(self, data: bytes) -> None:
         if self._first_line is not None:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from . import _announcement, _environment, _live
 from ._announcement import Expectation
-from ._child import Child
+from ._child import Child, reported
 from ._errors import PluginError
 from ._listener import SocketFolder
 from ._runner import ProcessRunner
@@ -104,14 +104,15 @@ def launch(
         held.callback(folder.close)
         variables |= _variables(handshake, expected, ports, folder.path, socket_group, identity)
         logger = logger or logging.getLogger(f"doze_sdk.plugin.{runner.name}")
-        start = undo.enter_context(_Start(runner, folder))
+        start = undo.enter_context(_Start(runner, folder, logger))
         child = Child(runner, logger=logger, on_log_line=on_log_line)
         start.run(child, variables)
         # They load gRPC, which takes as long as a plugin takes to start.
         from ._connection import Connection
         from ._plugin import Plugin
 
-        announcement = _announced(child, expected, start_timeout)
+        announcement = _announcement.parse(child.first_line(start_timeout), expected)
+        announcement = announcement._replace(address=runner.to_host(announcement.address))
         contexts = _contexts(identity, announcement, tls)
         connection = Connection(announcement, folder, contexts, multiplex=multiplex, options=options)
         held.callback(connection.close)
@@ -133,12 +134,13 @@ def launch(
 class _Start:
     """A plugin that has not announced itself: there is nobody to ask yet, and its process may be about to appear.
 
-    Leaving the block kills it.
+    Leaving the block kills it, and adds its last words to the error.
     """
 
-    def __init__(self, runner: Runner, folder: SocketFolder) -> None:
+    def __init__(self, runner: Runner, folder: SocketFolder, logger: logging.Logger) -> None:
         self._runner = runner
         self._folder = folder
+        self._logger = logger
         self._child: Child | None = None
         self._starting = threading.Lock()
 
@@ -146,10 +148,14 @@ class _Start:
         _live.add(self)
         return self
 
-    def __exit__(self, *_: object) -> None:
-        if self._child is not None:
-            _abandon(self._child)
-        _live.discard(self)
+    def __exit__(self, _type: object, error: BaseException | None, _traceback: object) -> None:
+        try:
+            if self._child is not None:
+                self._abandon(self._child)
+                if isinstance(error, PluginError):
+                    error.with_last_words(self._child.last_words())
+        finally:
+            _live.discard(self)
 
     def run(self, child: Child, environment: Mapping[str, str]) -> None:
         with self._starting:
@@ -161,10 +167,19 @@ class _Start:
 
     def kill(self) -> None:
         self._starting.acquire(timeout=_APPEARS)  # for good: this process ends, and must not start another
-        self._runner.kill()
-        if self._child is not None:
-            self._child.ended.wait(_REAPED)
-        self._folder.close()
+        try:
+            self._runner.kill()
+            if self._child is not None:
+                self._child.ended.wait(_REAPED)
+        finally:
+            self._folder.close()
+
+    def _abandon(self, child: Child) -> None:
+        patience = 0.0
+        with reported(self._logger, f"killing plugin {self._runner.name!r}"):  # the error is why it did not start
+            self._runner.kill()
+            patience = _REAPED
+        child.stop(patience)
 
 
 def _variables(
@@ -191,22 +206,6 @@ def _variables(
     if group:
         variables[_environment.SOCKET_GROUP] = group
     return variables
-
-
-def _announced(child: Child, expected: Expectation, timeout: float) -> Announcement:
-    try:
-        announcement = _announcement.parse(child.first_line(timeout), expected)
-    except PluginError as error:
-        _abandon(child)
-        error.with_last_words(child.last_words())
-        raise
-    address = child.runner.to_host(announcement.address)
-    return announcement._replace(address=address)
-
-
-def _abandon(child: Child) -> None:
-    child.runner.kill()
-    child.stop(_REAPED)
 
 
 def _identity() -> Identity:

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from doze_sdk.plugin import kernel
+from doze_sdk.plugin.kernel import _live
 from tests.plugin.kernel import echo_plugin
-from tests.plugin.kernel.conftest import ECHO, Caller
+from tests.plugin.kernel.conftest import ECHO, Caller, alive, open_descriptors
+from tests.plugin.kernel.test_live import SILENT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -139,3 +141,41 @@ def test_a_box_whose_runner_cannot_kill_it_leaves_nothing_of_ours(short_dir: Pat
     runner._process.kill()
 
     assert not left
+
+
+def test_a_start_that_fails_says_why_even_if_the_runner_cannot_kill_what_it_started(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    class Stubborn(kernel.ProcessRunner):
+        def kill(self) -> None:
+            raise ConnectionError("the engine of boxes is away")
+
+    runner = Stubborn(SILENT)
+    before = open_descriptors()
+    try:
+        with pytest.raises(kernel.StartTimeoutError, match=r"did not announce itself on stdout within 0\.5 s"):
+            kernel.launch(runner, echo_plugin.HANDSHAKE, versions={1}, start_timeout=0.5)
+        left = open_descriptors() - before
+        live = list(_live._live)
+    finally:
+        kernel.ProcessRunner.kill(runner)
+
+    assert len(left) == 1  # by which the thread tells that waits for the process
+    assert not live
+    assert "ConnectionError: the engine of boxes is away" in caplog.text
+
+
+def test_a_runner_whose_pipes_are_closed_is_refused_and_what_it_started_is_killed() -> None:
+    class Careless(kernel.ProcessRunner):
+        def start(self, environment: Mapping[str, str], socket_folder: str) -> tuple[int, int]:
+            pipes = super().start(environment, socket_folder)
+            for pipe in pipes:
+                os.close(pipe)
+            return pipes
+
+    runner = Careless(SILENT)
+    with pytest.raises(kernel.HandshakeError, match="closed its stdout without announcing itself"):
+        kernel.launch(runner, echo_plugin.HANDSHAKE, versions={1})
+
+    assert runner.pid is not None
+    assert not alive(runner.pid)
