@@ -275,6 +275,8 @@ def _listen_on(port: int) -> socket.socket | None:
     import socket
 
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    # As in Go: connections that have ended (TIME_WAIT) do not hold the port; whoever listens there still does.
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind(("127.0.0.1", port))
         listener.listen(128)

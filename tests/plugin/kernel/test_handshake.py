@@ -190,6 +190,20 @@ def test_a_tcp_plugin_takes_a_port_of_the_range_that_is_free() -> None:
     assert port < int(fields[3].removeprefix("127.0.0.1:")) <= port + 20
 
 
+@pytest.mark.parametrize("multiplex", ["false", "true"])
+def test_a_port_on_which_a_connection_has_just_ended_is_free(multiplex: str) -> None:
+    import socket
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        address = listener.getsockname()
+        with socket.create_connection(address):
+            listener.accept()[0].close()  # whoever closes first keeps the port in TIME_WAIT
+    port = str(address[1])
+    variables = {"PLUGIN_MIN_PORT": port, "PLUGIN_MAX_PORT": port, "PLUGIN_MULTIPLEX_GRPC": multiplex}
+
+    assert first_line("--network", "tcp", **variables).split("|")[3] == f"127.0.0.1:{port}"
+
+
 REFUSED = [
     ({"PLUGIN_MIN_PORT": "x"}, "--network tcp", "PLUGIN_MIN_PORT is 'x', not a number"),
     ({"PLUGIN_MIN_PORT": "9", "PLUGIN_MAX_PORT": "8"}, "--network tcp", "is no range of ports"),
