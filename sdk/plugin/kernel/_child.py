@@ -9,8 +9,9 @@ import select
 import threading
 import time
 
-from ._errors import HandshakeError, PluginError, PluginExitedError, StartTimeoutError
+from ._errors import CommandError, HandshakeError, PluginError, PluginExitedError, StartTimeoutError
 from ._hclog import LogLineParser
+from ._runner import MORE_FILES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ class Child:
         self._pipes: dict[int, str] = {}
         self._ended_at: float | None = None
         self._poll = select.poll()
-        self._wake_reader, self._wake_writer = os.pipe()
+        self._wake_reader, self._wake_writer = _pipe(runner.name)
         self._reading = threading.Thread(target=self._read_on, name="go-plugin-pipes", daemon=True)
         self._waiting = threading.Thread(target=self._wait, name="go-plugin-wait", daemon=True)
 
@@ -199,6 +200,13 @@ class Child:
             record = self._parser.parse(line)
             if self._logger.isEnabledFor(record.levelno):
                 self._logger.handle(record)  # under the name of the plugin's own logger, without making one
+
+
+def _pipe(plugin: str) -> tuple[int, int]:
+    try:
+        return os.pipe()
+    except OSError as error:
+        raise CommandError(f"cannot start plugin {plugin!r}: {error.strerror}; {MORE_FILES}") from error
 
 
 def describe_exit(exit_code: int | None) -> str:

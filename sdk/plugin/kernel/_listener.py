@@ -243,6 +243,9 @@ def private_folder(prefix: str, parent: str = "") -> str:
 
 def remove_folder(path: str) -> None:
     """Remove a folder of sockets with what is left in it: sockets, and folders of sockets."""
+    with contextlib.suppress(OSError):
+        os.rmdir(path)  # noqa: PTH106  (an empty one, even if there is no descriptor to look into it)
+        return
     try:
         for entry in os.scandir(path):
             if entry.is_dir(follow_symlinks=False):

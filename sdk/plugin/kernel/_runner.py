@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -11,9 +12,12 @@ from ._errors import CommandError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
+    from typing import Final
 
     from ._listener import Address
+
+MORE_FILES: Final = "close some, or allow more (ulimit -n)"
 
 
 class Runner(Protocol):
@@ -102,8 +106,13 @@ class ProcessRunner:
         return None if self._process is None else self._process.pid
 
     def start(self, environment: Mapping[str, str], socket_folder: str) -> tuple[int, int]:  # noqa: ARG002  (a child finds it in its environment)
-        readers, writers = zip(os.pipe(), os.pipe(), strict=True)
+        readers: list[int] = []
+        writers: list[int] = []
         try:
+            for _ in ("stdout", "stderr"):
+                reader, writer = os.pipe()
+                readers.append(reader)
+                writers.append(writer)
             self._process = subprocess.Popen(
                 self._command,
                 env=environment,
@@ -112,14 +121,14 @@ class ProcessRunner:
                 stderr=writers[1],
                 process_group=0 if self._own_group else None,
             )
-        except (OSError, ValueError) as error:
-            for reader in readers:
-                os.close(reader)
-            raise self._refused(error) from error
+        except BaseException as error:  # an interrupt too
+            _close(readers)
+            if isinstance(error, OSError | TypeError | ValueError):
+                raise self._refused(error) from error
+            raise
         finally:
-            for writer in writers:
-                os.close(writer)
-        return readers
+            _close(writers)
+        return readers[0], readers[1]
 
     def wait(self) -> int | None:
         return None if self._process is None else self._process.wait()
@@ -144,19 +153,26 @@ class ProcessRunner:
     def to_plugin(self, address: Address) -> Address:
         return address
 
-    def _refused(self, error: OSError | ValueError) -> CommandError:
+    def _refused(self, error: OSError | TypeError | ValueError) -> CommandError:
         program = self._command[0]
         match error:
-            case FileNotFoundError() if self._cwd is not None and error.filename == os.fspath(self._cwd):
-                reason = f"the working folder {self._cwd!r} does not exist"
+            case FileNotFoundError() if self._cwd is not None and error.filename == self._cwd:
+                reason = f"the working folder {os.fspath(self._cwd)!r} does not exist"
             case FileNotFoundError() if os.path.exists(program):  # noqa: PTH110
                 reason = "the file exists, but the interpreter or loader that it names does not"
             case FileNotFoundError():
                 reason = "there is no such program; give its full path, or one that is on PATH"
             case PermissionError():
                 reason = "it is not executable by this user; chmod +x it, or put its interpreter first"
-            case OSError(errno=8):
+            case OSError(errno=errno.EMFILE | errno.ENFILE):
+                reason = f"{error.strerror}; {MORE_FILES}"
+            case OSError(errno=errno.ENOEXEC):
                 reason = "it is not a program for this machine; build it for this system, or add a #! line"
             case _:
                 reason = str(error)
         return CommandError(f"cannot start plugin {program!r}: {reason}")
+
+
+def _close(descriptors: Iterable[int]) -> None:
+    for descriptor in descriptors:
+        os.close(descriptor)

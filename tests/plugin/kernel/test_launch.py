@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
+import resource
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, NoReturn
 
 import grpc
@@ -240,6 +242,52 @@ def test_a_working_folder_that_does_not_exist_is_named() -> None:
 
     assert type(error) is kernel.CommandError
     assert "the working folder '/no/such/folder' does not exist" in str(error)
+
+
+@contextlib.contextmanager
+def free_descriptors(number: int) -> Iterator[None]:
+    """Leave this process as many descriptors to open."""
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    held: list[int] = []
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, limits[1]))
+    try:
+        with contextlib.suppress(OSError):
+            while True:
+                held.append(os.dup(0))
+        for _ in range(number):
+            os.close(held.pop())
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+        for descriptor in held:
+            os.close(descriptor)
+
+
+def test_a_host_without_enough_descriptors_is_told_so_and_nothing_is_left() -> None:
+    failing(["false"])  # all that is imported for it has been
+    errors = []
+    for number in range(8):
+        with free_descriptors(number):
+            errors.append(failing(["false"]))
+
+    assert {type(error) for error in errors} == {kernel.CommandError}
+    assert all("Too many open files; close some, or allow more (ulimit -n)" in str(error) for error in errors)
+
+
+def test_variables_that_are_no_text_are_refused_and_nothing_is_left() -> None:
+    error = failing(ECHO, env={"ANSWER": 42})
+
+    assert type(error) is kernel.CommandError
+    assert "expected str, bytes or os.PathLike object, not int" in str(error)
+
+
+def test_an_interrupt_while_a_process_is_started_leaves_nothing(short_dir: Path) -> None:
+    class Interrupted(dict[str, str]):
+        def items(self) -> NoReturn:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        kernel.ProcessRunner(ECHO).start(Interrupted(A="b"), str(short_dir))
 
 
 @pytest.mark.parametrize("command", ["plugin", b"plugin", []])
