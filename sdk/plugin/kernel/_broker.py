@@ -19,6 +19,7 @@ from ._errors import BrokerError, PluginError
 from ._listener import Address
 from ._server import ServerGroup, serving
 from ._threads import STREAM_THREADS
+from ._wiring import OwningChannel
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -56,10 +57,14 @@ class Accepted:
         self._opened.close()
         self._group.stop(grace)
 
-    def info(self) -> ConnInfo | None:
+    @property
+    def address(self) -> Address | None:
         """Where to connect to; None inside a multiplexed connection."""
-        address = self._opened.address
-        return None if address is None else ConnInfo(self.service_id, *address)
+        return self._opened.address
+
+    def info(self) -> ConnInfo | None:
+        """The same as the other side hears of it."""
+        return None if self.address is None else ConnInfo(self.service_id, *self.address)
 
     def expect(self) -> None:
         """Take the next multiplexed connection."""
@@ -90,6 +95,7 @@ class Broker:
         self._infos: dict[int, tuple[ConnInfo, float]] = {}
         self._knocks: dict[int, float] = {}
         self._accepted: dict[int, Accepted | None] = {}  # None: it is being opened
+        self._dialled: dict[object, Address] = {}  # of the channels that are not closed
         self._streams = 0
         self._gone = False  # a plugin: its host opens the stream once
         self._closed = False
@@ -159,7 +165,7 @@ class Broker:
                 "expected 'unix' or 'tcp'"
             )
         info = self._translated(info, self._from_peer)
-        return self._wiring.dial(Address(info.network, info.address), options)
+        return self._remembered(Address(info.network, info.address), options)
 
     def close(self) -> None:
         """Stop every server that was accepted here, and wake whoever waits. Harmless when repeated."""
@@ -169,6 +175,11 @@ class Broker:
             self._condition.notify_all()
         for server in accepted:
             server.stop()
+
+    def addresses(self) -> list[Address]:
+        """Where brokered connections of this side begin or end; takes no lock."""
+        opened = [server.address for server in list(self._accepted.values()) if server is not None]
+        return [address for address in opened if address is not None] + list(self._dialled.values())
 
     @property
     def connected(self) -> bool:
@@ -341,6 +352,16 @@ class Broker:
         if answer is None or not answer.ack or answer.error:
             reason = "the answer is no acknowledgement" if answer is None or not answer.error else answer.error
             raise BrokerError(f"cannot dial connection {service_id}: the other side refused: {reason}")
+
+    def _remembered(self, address: Address, options: Sequence[tuple[str, object]]) -> grpc.Channel:
+        key = object()
+        self._dialled[key] = address
+        try:
+            channel = self._wiring.dial(address, options)
+        except BaseException:
+            del self._dialled[key]
+            raise
+        return OwningChannel(channel, lambda: self._dialled.pop(key, None))
 
     def _opened(self, group: ServerGroup, service_id: int) -> Opened:
         try:

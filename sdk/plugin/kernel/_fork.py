@@ -12,6 +12,8 @@ import socket  # not in a child, where another thread of its parent may have hel
 
 from ._listener import RELAY_FOLDER
 
+_MARK = 12  # digits in the name of a private folder
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -31,25 +33,21 @@ class ForkedChildren:
         streams: What the host gave to this process.
         descriptors: Returns our pipes, and sockets that have no name; -1 for what is closed.
         signals: What this process handles; a child ends at a SIGTERM, and at a Ctrl-C, as one that calls ``exec`` does.
-        address: Where the host connects to.
-        folder: Where other sockets of ours are, or empty; those of the relay are found everywhere.
+        addresses: Returns where connections with the host begin or end.
     """
 
     def __init__(
         self,
         streams: OriginalStreams,
         descriptors: Callable[[], Iterable[int]],
+        addresses: Callable[[], Iterable[Address]],
         signals: Signals,
-        *,
-        address: Address,
-        folder: str,
     ) -> None:
         self._streams = streams
         self._descriptors = descriptors
+        self._addresses = addresses
         self._signals = signals
         self._done = False
-        self._place = _place(address)
-        self._folder = f"{folder}/" if folder else ""
         self._null = os.open(os.devnull, os.O_RDWR)  # a child may have no room for one more
         os.register_at_fork(before=signals.hold, after_in_parent=signals.release, after_in_child=self._take_away)
 
@@ -63,43 +61,67 @@ class ForkedChildren:
             self._signals.release()
             return  # a child's child: the numbers are free for what the child may have opened
         self._done = True
+        try:
+            self._drop_all()
+        finally:
+            self._signals.give_back()  # at last: the handler of an interrupt raises
+
+    def _drop_all(self) -> None:
         self._drop(self._streams.stdout)
         with contextlib.suppress(OSError):  # the author's code has closed it
             os.dup2(2, self._streams.stderr, inheritable=False)
         for descriptor in self._descriptors():
             if descriptor >= 0:
                 self._drop(descriptor)
-        for descriptor in map(int, os.listdir("/dev/fd")):  # noqa: PTH208  (pathlib is not loaded)
-            if self._is_our_socket(descriptor):
-                self._drop(descriptor)
-        self._signals.give_back()  # at last: the handler of an interrupt raises
+        self._drop_sockets()
 
     def _drop(self, descriptor: int) -> None:
         os.dup2(self._null, descriptor, inheritable=False)
 
-    def _is_our_socket(self, descriptor: int) -> bool:
-        try:
-            sock = socket.socket(fileno=descriptor)
-        except OSError:
-            return False  # it is none
-        try:
-            return self._is_ours(sock.getsockname()) or self._is_ours(sock.getpeername())
-        except OSError:
-            return False  # it is not connected
-        finally:
-            sock.detach()
+    def _drop_sockets(self) -> None:
+        places = {_place(address) for address in self._addresses()}
+        timeout = socket.getdefaulttimeout()
+        socket.setdefaulttimeout(None)  # else a socket would be made non-blocking, for the parent too
+        for descriptor in map(int, os.listdir("/dev/fd")):  # noqa: PTH208  (pathlib is not loaded)
+            if any(name in places or _is_relays(name) for name in _names(descriptor)):
+                self._drop(descriptor)
+        socket.setdefaulttimeout(timeout)
 
-    def _is_ours(self, name: object) -> bool:
-        if isinstance(name, tuple):  # gRPC listens with IPv6, even on an address of IPv4
-            return (str(name[0]).removeprefix("::ffff:"), name[1]) == self._place
-        if not isinstance(name, str):
-            return False
-        in_folder = bool(self._folder) and name.startswith(self._folder)
-        return in_folder or (name.endswith("/s") and name.split("/")[-2].startswith(RELAY_FOLDER))
+
+def _names(descriptor: int) -> list[object]:
+    """Say where both ends of a socket are: the path of a unix socket, or host and port, and the port for any host."""
+    try:
+        sock = socket.socket(fileno=descriptor)
+    except OSError:
+        return []  # it is none
+    names: list[object] = []
+    try:
+        for end in (sock.getsockname, sock.getpeername):
+            name = end()
+            if sock.family in {socket.AF_INET, socket.AF_INET6}:
+                host, port = name[:2]
+                names += (host.removeprefix("::ffff:"), port), port  # gRPC listens with IPv6, even on an IPv4 address
+            else:
+                names.append(name)
+    except OSError:
+        pass  # it is not connected
+    finally:
+        sock.detach()
+    return names
 
 
 def _place(address: Address) -> object:
-    if address.network == "unix":
-        return address.address
     host, _, port = address.address.rpartition(":")
-    return host, int(port)
+    if address.network == "unix" or not port.isdecimal():
+        return address.address
+    host = host.strip("[]")
+    return (host, int(port)) if ":" in host or host.replace(".", "").isdigit() else int(port)
+
+
+def _is_relays(name: object) -> bool:
+    """Whether this is a socket between gRPC and the relay: its folder has a name that nothing else has."""
+    if not isinstance(name, str) or not name.endswith("/s"):
+        return False
+    folder = name.split("/")[-2]
+    mark = folder.removeprefix(RELAY_FOLDER)
+    return mark != folder and len(mark) == _MARK and not mark.strip("0123456789abcdef")

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from ._announcement import Announcement
     from ._descriptors import OriginalStreams
     from ._handshake import Handshake
+    from ._listener import Address
 
 LOGGER: Final = logging.getLogger("doze_sdk.plugin")
 
@@ -127,16 +128,10 @@ class PluginProcess:
             self._watch.start()
         grace: float | None = 0.0
         try:
-            server, announcement = self._open(settings)
+            announcement = self._open(settings)
             if self._redirection is not None:
                 self._redirection.start()
-            self._forked = ForkedChildren(
-                self._streams,
-                self._descriptors,
-                self._signals,
-                address=announcement.address,
-                folder=server.folder,
-            )
+            self._forked = ForkedChildren(self._streams, self._descriptors, self._addresses, self._signals)
             self._announce(announcement)  # from now on the host may call what forks
             self._on_announced()
             self._waiting = True
@@ -145,7 +140,7 @@ class PluginProcess:
             self._waiting = True
             self._end(grace)
 
-    def _open(self, settings: Settings) -> tuple[PluginServer, Announcement]:
+    def _open(self, settings: Settings) -> Announcement:
         hooks = Hooks(
             warn=_warn_of_version,
             before_reply=self._hand_over_output,
@@ -154,7 +149,7 @@ class PluginProcess:
         )
         try:
             self._server = PluginServer(settings, self._variables, self._output, hooks)
-            return self._server, self._server.open()
+            return self._server.open()
         except PluginError as error:
             self._report(error)
             raise SystemExit(1) from error
@@ -218,6 +213,9 @@ class PluginProcess:
             yield from self._watch.descriptors()
         if self._server is not None:
             yield from self._server.descriptors()
+
+    def _addresses(self) -> list[Address]:
+        return [] if self._server is None else self._server.addresses()
 
     def _hand_over_output(self) -> None:
         if self._redirection is not None:

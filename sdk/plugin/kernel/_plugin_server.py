@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import grpc
 
     from ._environment import HostVariables
+    from ._listener import Address
     from ._relay import Relay
     from ._stdio import Output
     from ._tls import TLSContexts
@@ -83,10 +84,10 @@ class PluginServer:
         """Whether a host holds one of go-plugin's streams."""
         return self._output.has_reader or (self.broker is not None and self.broker.connected)
 
-    @property
-    def folder(self) -> str:
-        """Where the sockets are, or empty."""
-        return self._listeners.path
+    def addresses(self) -> list[Address]:
+        """Where connections with the host begin or end; takes no lock."""
+        brokered = [] if self.broker is None else self.broker.addresses()
+        return brokered if self._opened is None else [self._opened.address, *brokered]
 
     def descriptors(self) -> tuple[int, ...]:
         """What is open beside sockets that have a name."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -94,12 +95,12 @@ def test_an_interrupt_is_not_ignored_by_what_the_plugin_starts(start: Launch) ->
 def test_sigterm_ends_a_plugin_gracefully_and_removes_its_socket() -> None:
     with subprocess.Popen(ECHO, env=plugin_environment(), stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
-        socket = Path(process.stdout.readline().split("|")[3])
-        assert socket.exists()
+        address = Path(process.stdout.readline().split("|")[3])
+        assert address.exists()
         process.terminate()
         code = process.wait(PATIENCE)
 
-    assert (code, socket.exists(), socket.parent.exists()) == (0, False, False)
+    assert (code, address.exists(), address.parent.exists()) == (0, False, False)
 
 
 @pytest.mark.parametrize("variables", [{}, {"PLUGIN_MULTIPLEX_GRPC": "true"}], ids=["plain", "multiplexed"])
@@ -367,22 +368,86 @@ def test_a_host_sees_the_end_of_a_plugin_whose_forked_child_lives_on(
     assert code is grpc.StatusCode.UNAVAILABLE
 
 
+@pytest.mark.parametrize("network", ["unix", "tcp"])
 @pytest.mark.parametrize("settings", [{}, {"auto_mtls": True}, {"multiplex": True}])
-def test_a_forked_child_has_no_pipe_or_socket_of_ours(start: Launch, settings: dict[str, bool]) -> None:
-    call = start(**settings)
-    assert call.plugin.pid is not None
-    child = int(call.run(FORK))
-    own = {f"descriptor {Path(f'/proc/{child}/fd/{number}').readlink()}" for number in (1, 2)}
-    until(
-        lambda: {item for item in open_descriptors(child) if "pipe:" in item or "socket:" in item} == own,
-        "the loss of everything but stdout and stderr",
-    )
-    call.plugin.kill()
+def test_a_forked_child_has_no_pipe_or_socket_of_ours(start: Launch, settings: dict[str, bool], network: str) -> None:
+    call = start("--network", network, **settings)
+    broker = call.plugin.broker
+    number = broker.next_id()
+    broker.accept(number, echo_plugin.serve_back)
+    ask = "sys.channel.unary_unary('/test.Back/Back')(b'x', timeout=30)"
+    assert call.run(f"import sys; sys.channel = broker.dial({number}); answer = {ask}") == "back:x"
+    with broker.dial(int(call.run("answer = broker.accept(broker.next_id(), serve_back).service_id"))) as channel:
+        assert channel.unary_unary("/test.Back/Back")(b"y", timeout=PATIENCE) == b"back:y"
+        child = int(call.run(FORK))
+        until_only_output_is_left(child)
+        call.plugin.kill()
     living = alive(child)
     os.kill(child, signal.SIGKILL)
 
     assert living
     assert call.plugin.exit_code == 0
+
+
+def until_only_output_is_left(child: int) -> None:
+    own = {f"descriptor {Path(f'/proc/{child}/fd/{number}').readlink()}" for number in (1, 2)}
+    until(
+        lambda: {item for item in open_descriptors(child) if "pipe:" in item or "socket:" in item} == own,
+        "the loss of everything but stdout and stderr",
+    )
+
+
+def test_a_forked_child_has_no_connection_to_what_the_host_offered_in_another_folder(
+    start: Launch, tmp_path: Path
+) -> None:
+    call = start()
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "offered"))
+        listener.listen()
+        offers = [("unix", str(tmp_path / "offered")), ("tcp", "nowhere"), ("tcp", "localhost:port")]
+        code = "import sys; from doze_sdk.plugin.kernel._codec import ConnInfo\nsys.kept = []\n"
+        code += f"for number, offer in enumerate({offers}):\n  broker._take(ConnInfo(number, *offer))\n"
+        code += "  sys.kept.append(broker.dial(number)); sys.kept[-1].subscribe(print, try_to_connect=True)\n"
+        call.run(code)
+        accepted, _ = listener.accept()
+        with accepted:
+            child = int(call.run(FORK))
+            until_only_output_is_left(child)
+            os.kill(child, signal.SIGKILL)
+
+
+@pytest.mark.parametrize("place", ["database", "relay/s"])
+def test_a_forked_child_keeps_the_authors_own_connections_in_the_hosts_folder(short_dir: Path, place: str) -> None:
+    path = short_dir / place
+    path.parent.mkdir(exist_ok=True)
+    environment = plugin_environment(PLUGIN_UNIX_SOCKET_DIR=str(short_dir))
+    code = f"import os, socket\ns = socket.socket(socket.AF_UNIX); s.connect({str(path)!r})\npid = os.fork()\n"
+    code += "if not pid:\n  s.send(b'kept'); os._exit(0)\nanswer = os.waitpid(pid, 0)[1]"
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen()
+        with subprocess.Popen(ECHO, env=environment, stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout is not None
+            with grpc.insecure_channel("unix:" + process.stdout.readline().split("|")[3]) as channel:
+                channel.unary_unary(f"/{echo_plugin.SERVICE}/Run")(code.encode(), timeout=PATIENCE)
+            accepted, _ = listener.accept()
+            with accepted:
+                accepted.settimeout(PATIENCE)
+                said = accepted.recv(4)
+            process.terminate()
+    path.unlink()
+    if path.parent != short_dir:
+        path.parent.rmdir()
+
+    assert said == b"kept"
+
+
+def test_a_fork_leaves_the_sockets_of_the_plugin_as_they_are(start: Launch) -> None:
+    code = "import os, socket\na, b = socket.socketpair(); socket.setdefaulttimeout(10)\npid = os.fork()\n"
+    code += "if not pid:\n  os._exit(socket.getdefaulttimeout() != 10)\n"
+    code += "answer = os.waitpid(pid, 0)[1], os.get_blocking(a.fileno())"
+
+    assert start().run(code) == "(0, True)"
 
 
 def test_a_forked_child_can_be_terminated_as_soon_as_it_exists(start: Launch) -> None:
