@@ -131,10 +131,17 @@ class ServerGroup:
             self._stopped = True
             servers = list(self._servers)
             self._servers.clear()
-        stopping = [server.stop(grace) for server in servers]
+        stopping = [_stopping(server, grace) for server in servers]
         for event in stopping:
             event.wait((grace or 0) + patience)
         self._pool.shutdown()
+
+
+def _stopping(server: grpc.Server, grace: float | None) -> threading.Event:
+    try:
+        return server.stop(grace)
+    except RuntimeError:  # gRPC waits for the end of the period in a thread, and the system has none left
+        return server.stop(None)
 
 
 def serving(register: Callable[[grpc.Server], object]) -> Services:

@@ -14,12 +14,17 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
+_OPEN: list[DaemonPool] = []
+"""Pools that were not shut down, the first server's first."""
+
+
 class DaemonPool(Executor):
     """A thread pool whose threads end with the process.
 
     `concurrent.futures.ThreadPoolExecutor` is joined at exit, so that one handler that hangs would keep a plugin alive
     until its host loses patience. The worker that became idle last is the first to work again: with short calls few
-    threads are awake at once, and they contend less for the interpreter.
+    threads are awake at once, and they contend less for the interpreter. There is one worker from the beginning: when
+    the system has no thread left, calls wait for each other. An exception here would end the server for good.
     """
 
     def __init__(self, max_workers: int) -> None:
@@ -29,6 +34,9 @@ class DaemonPool(Executor):
         self._waiting: collections.deque[Callable[[], None]] = collections.deque()
         self._workers = 0
         self._closed = False
+        with self._lock:
+            self._grow()
+        _OPEN.append(self)
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         future: Future[T] = Future()
@@ -41,20 +49,34 @@ class DaemonPool(Executor):
                 raise RuntimeError("cannot submit a call: the server has stopped")
             if self._idle:
                 self._idle.pop().give(task)
-            elif self._workers < self._max_workers:
-                self._workers += 1
-                worker = _Worker(task)
-                threading.Thread(target=self._work, args=(worker,), name="grpc-handler", daemon=True).start()
             else:
                 self._waiting.append(task)
+                self._grow()
         return future
 
     def shutdown(self, wait: bool = False, *, cancel_futures: bool = False) -> None:  # noqa: ARG002  (as its base class)
         """Take no more calls. Those in progress are not waited for."""
         with self._lock:
+            if not self._closed:
+                _OPEN.remove(self)
             self._closed = True
             while self._idle:
                 self._idle.pop().give(None)
+
+    def _grow(self) -> None:
+        """Start one more thread, for the call that has waited longest or for the next one."""
+        if self._workers >= self._max_workers:
+            return
+        worker = _Worker(self._waiting[0] if self._waiting else None)
+        try:
+            threading.Thread(target=self._work, args=(worker,), name="grpc-handler", daemon=True).start()
+        except RuntimeError:  # the system has none left
+            return
+        self._workers += 1
+        if self._waiting:
+            self._waiting.popleft()
+        else:
+            self._idle.append(worker)
 
     def _work(self, worker: _Worker) -> None:
         while (task := worker.take()) is not None:
@@ -72,9 +94,11 @@ class DaemonPool(Executor):
 class _Worker:
     """What one thread of a pool has to do next, or that it has nothing to do any more."""
 
-    def __init__(self, task: Callable[[], None]) -> None:
+    def __init__(self, task: Callable[[], None] | None) -> None:
         self._given = threading.Lock()
-        self._task: Callable[[], None] | None = task
+        self._task = task
+        if task is None:
+            self._given.acquire()
 
     def give(self, task: Callable[[], None] | None) -> None:
         self._task = task
@@ -99,7 +123,13 @@ class StreamThreads(ThreadPoolExecutor):
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         future: Future[T] = Future()
-        threading.Thread(target=lambda: _run(future, fn, *args, **kwargs), name="go-plugin-stream", daemon=True).start()
+        thread = threading.Thread(
+            target=lambda: _run(future, fn, *args, **kwargs), name="go-plugin-stream", daemon=True
+        )
+        try:
+            thread.start()
+        except RuntimeError:  # the system has none left: take turns with the author's calls
+            return _OPEN[0].submit(fn, *args, **kwargs)
         return future
 
 

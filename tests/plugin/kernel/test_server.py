@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from doze_sdk.plugin.kernel._server import CHANNEL_OPTIONS
 from doze_sdk.plugin.kernel._threads import DaemonPool
-from tests.plugin.kernel.conftest import PATIENCE, until
+from tests.plugin.kernel.conftest import PATIENCE, Launch, until
 
 
 def handlers() -> set[threading.Thread]:
@@ -84,3 +85,33 @@ def test_calls_that_were_accepted_before_the_shutdown_are_done() -> None:
     go.set()
 
     assert all(call.result(PATIENCE) for call in calls)
+
+
+def test_a_server_goes_on_when_no_thread_can_be_started(start: Launch) -> None:
+    """A stack that is larger than the address space makes every start fail, as a limit on processes does."""
+    call = start()
+    call.run("import threading; threading.stack_size(1 << 47)")
+    with ThreadPoolExecutor(6) as callers:
+        answers = list(callers.map(lambda number: call("Echo", b"%d" % number), range(18)))
+    call.plugin.ping()
+    alive = call.run("import threading; answer = [t.name for t in threading.enumerate()].count('grpc-handler')")
+    call.plugin.kill()
+
+    assert answers == [b"%d" % number for number in range(18)]
+    assert alive == "1"
+    assert call.plugin.exit_code == 0
+
+
+def test_calls_that_found_no_thread_are_done_by_the_next_one() -> None:
+    previous = threading.stack_size(1 << 47)
+    try:
+        pool = DaemonPool(2)
+        call = pool.submit(lambda: "first")
+        assert not call.done()
+    finally:
+        threading.stack_size(previous)
+    try:
+        assert pool.submit(lambda: "second").result(PATIENCE) == "second"
+        assert call.result(PATIENCE) == "first"
+    finally:
+        pool.shutdown()
