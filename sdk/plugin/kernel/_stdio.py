@@ -192,7 +192,8 @@ class Redirection:
             os.close(saved)
         self._saved.clear()
         os.close(self._wake_writer)
-        self._thread.join(0.1)
+        if self._thread.ident is not None:  # a plugin that could not serve has not started it
+            self._thread.join(0.1)
 
     def _run(self) -> None:
         poll = select.poll()
