@@ -14,7 +14,7 @@ import time
 from queue import Empty, SimpleQueue
 
 from ._environment import PROTOCOL_VERSIONS, HostVariables
-from ._errors import PluginError
+from ._errors import PluginError, ServeError
 from ._fork import ForkedChildren
 from ._hclog import HclogHandler, install_excepthooks, write_all
 from ._listener import remove_hosts_folder
@@ -249,7 +249,11 @@ class PluginProcess:
             return
         root = logging.getLogger()
         root.addHandler(self._log)
-        root.setLevel(level)
+        try:
+            root.setLevel(level)
+        except (TypeError, ValueError) as error:
+            self._report(ServeError(f"cannot log: log_level={level!r} is no level of logging, such as 'INFO' or 20"))
+            raise SystemExit(1) from error
         install_excepthooks(LOGGER)
 
     def _report(self, error: PluginError) -> None:

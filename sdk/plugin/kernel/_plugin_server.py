@@ -170,7 +170,17 @@ def _negotiated(
 ) -> int:
     if not versions:
         raise ServeError("cannot serve: no version of the contract was given; pass versions={1: register}")
+    for version, registration in versions.items():
+        if not _is_entry(version, registration):
+            raise ServeError(
+                f"cannot serve: versions has {version!r}: {registration!r}; expected a number and a function "
+                "register(server, broker), or its place, 'package.module:function'"
+            )
     return negotiate(versions, variables.protocol_versions, warn=warn)
+
+
+def _is_entry(version: object, registration: object) -> bool:
+    return isinstance(version, int) and (callable(registration) or isinstance(registration, str))
 
 
 def _listeners(network: str, variables: HostVariables) -> Listeners:

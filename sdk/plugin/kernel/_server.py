@@ -93,6 +93,8 @@ class ServerGroup:
         options: Sequence[tuple[str, object]] = (),
         interceptors: Sequence[grpc.ServerInterceptor] = (),
     ) -> None:
+        if max_workers < 1:
+            raise ServeError(f"cannot serve with max_workers={max_workers}: calls need at least one thread")
         self._services = services
         self._pool = DaemonPool(max_workers)
         self._options = (*SERVER_OPTIONS, *options)

@@ -217,6 +217,33 @@ REFUSED = [
 ]
 
 
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ("versions={}", "no version of the contract was given"),
+        ("versions={1: None}", "versions has 1: None; expected a number and a function"),
+        ("versions={'1': print}", "versions has '1': <built-in function print>; expected a number"),
+        ("versions={1: lambda *_: None}, max_workers=0", "max_workers=0: calls need at least one thread"),
+        ("versions={1: print}, log_level='BOGUS'", "log_level='BOGUS' is no level of logging"),
+        ("versions={1: print}, log_level=1.5", "log_level=1.5 is no level of logging"),
+    ],
+)
+def test_settings_that_make_no_sense_are_refused_with_a_log_record_and_exit_code_1(
+    script: Callable[[str], list[str]], settings: str, words: str
+) -> None:
+    command = script(
+        "from doze_sdk.plugin import kernel\n"
+        f"kernel.serve(kernel.Handshake(cookie_key='DOZE_TEST_PLUGIN', cookie_value='5f2b'), {settings})"
+    )
+    result = subprocess.run(
+        command, env=plugin_environment(), capture_output=True, text=True, timeout=PATIENCE, check=False
+    )
+    record = kernel.parse_log_line(result.stderr.strip().encode())
+
+    assert (result.returncode, result.stdout, record.levelname) == (1, "", "ERROR")
+    assert words in record.getMessage()
+
+
 @pytest.mark.parametrize(("variables", "arguments", "words"), REFUSED)
 def test_variables_that_cannot_be_served_are_refused_with_a_log_record_and_exit_code_1(
     variables: dict[str, str], arguments: str, words: str
