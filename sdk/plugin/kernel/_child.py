@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _LONGEST_LINE = 1 << 16  # as in go-plugin, for both streams
 _LAST_LINES = 40
+_LONGEST_POLL = 86400.0  # seconds; the system's number of milliseconds ends after 24 days
 _PIPES_STAY_OPEN = 0.25  # seconds after the plugin's end in which a grandchild may still write
 
 
@@ -78,7 +79,7 @@ class Child:
         while self._first_line is None:
             if "stdout" not in self._pipes.values():
                 raise self._stdout_closed()
-            if time.monotonic() >= deadline:
+            if not time.monotonic() < deadline:  # so that no number, NaN, is no time
                 raise StartTimeoutError(
                     f"timeout while waiting for plugin {self.runner.name!r} to start: it did not announce itself on "
                     f"stdout within {timeout:g} s; give it more (start_timeout), or see what it waits for"
@@ -145,7 +146,8 @@ class Child:
     def _read_once(self, deadline: float | None) -> None:
         if self._ended_at is not None:
             deadline = min(deadline or self._ended_at + _PIPES_STAY_OPEN, self._ended_at + _PIPES_STAY_OPEN)
-        events = self._poll.poll(None if deadline is None else max(0.0, deadline - time.monotonic()) * 1000)
+        left = None if deadline is None else min(max(0.0, deadline - time.monotonic()), _LONGEST_POLL)
+        events = self._poll.poll(None if left is None else left * 1000)
         for descriptor, _ in events:
             if descriptor == self._wake_reader:
                 self._poll.unregister(descriptor)  # the end is known now

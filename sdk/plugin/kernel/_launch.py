@@ -5,19 +5,18 @@ from __future__ import annotations
 import contextlib
 import logging
 import threading
-from collections.abc import Sequence
 
 from . import _announcement, _environment, _live
 from ._announcement import Expectation
 from ._child import Child, reported
 from ._errors import PluginError
 from ._listener import SocketFolder
-from ._runner import ProcessRunner
+from ._runner import ProcessRunner, is_runner, words
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Collection, Mapping, Sequence
     from ssl import SSLContext
     from typing import Final, Self
 
@@ -67,7 +66,7 @@ def launch(
         versions: Versions of the contract that this host speaks. `Plugin.version` is the one that was agreed on.
         env, inherit_env: Variables for the plugin, on top of this process's own if `inherit_env`. Those by which a host
             talks to a plugin are never inherited: they would be another host's.
-        cwd: Working folder of the plugin; default: this process's.
+        cwd: Working folder of the plugin; default: this process's. Not together with a `Runner`.
         start_timeout: Seconds until the plugin must have announced itself.
         auto_mtls: Encrypt the connection, with certificates made for this one launch.
         multiplex: Carry brokered connections inside the first one.
@@ -83,7 +82,7 @@ def launch(
             after the handshake.
         on_log_line: Called, from a thread, with each raw line of the stderr that the plugin was started with.
         kill_group: Start the plugin in a process group of its own, and kill the whole group when the plugin has to be
-            killed.
+            killed. Not together with a `Runner`.
         options: Further options for the gRPC channel.
 
     Raises:
@@ -95,7 +94,7 @@ def launch(
     variables = {**(_environment.inherited() if inherit_env else {}), **(env or {})}
     if secure is not None:
         command = secure.check(command, environment=variables, cwd=cwd)
-    runner = command if not isinstance(command, Sequence) else ProcessRunner(command, cwd=cwd, own_group=kill_group)
+    runner = _runner(command, cwd, kill_group=kill_group)
     identity = _identity() if auto_mtls else None
     expected = Expectation(frozenset(versions), auto_mtls=auto_mtls, multiplex=multiplex)
     with contextlib.ExitStack() as undo:
@@ -180,6 +179,19 @@ class _Start:
             self._runner.kill()
             patience = _REAPED
         child.stop(patience)
+
+
+def _runner(
+    command: Sequence[str | os.PathLike[str]] | Runner, cwd: str | os.PathLike[str] | None, *, kill_group: bool
+) -> Runner:
+    if not is_runner(command):
+        return ProcessRunner(words(command), cwd=cwd, own_group=kill_group)
+    if cwd is not None or kill_group:
+        raise PluginError(
+            f"cannot launch plugin {command.name!r} with cwd or kill_group: its runner starts and kills it in its own "
+            "way; set them there"
+        )
+    return command
 
 
 def _variables(

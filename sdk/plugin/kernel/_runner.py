@@ -6,14 +6,15 @@ import errno
 import os
 import signal
 import subprocess
+from collections.abc import Sequence
 from typing import Protocol
 
 from ._errors import CommandError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-    from typing import Final
+    from collections.abc import Iterable, Mapping
+    from typing import Final, TypeGuard
 
     from ._listener import Address
 
@@ -62,13 +63,18 @@ class Runner(Protocol):
         """Translate an address of this host to one where the plugin can connect."""
 
 
-def words(command: Sequence[str | os.PathLike[str]]) -> list[str]:
+def words(command: Sequence[str | os.PathLike[str]] | Runner) -> list[str]:
     """Return the program and its arguments. Raises `CommandError` if that is no command."""
-    if isinstance(command, str | bytes) or not command:
+    if isinstance(command, str | bytes) or not isinstance(command, Sequence) or not command:
         raise CommandError(
             f"cannot start a plugin: the command must be a list of the program and its arguments, got {command!r}"
         )
     return [os.fspath(part) for part in command]
+
+
+def is_runner(command: Sequence[str | os.PathLike[str]] | Runner) -> TypeGuard[Runner]:
+    """Whether it can start a plugin by itself; what cannot is meant for a command."""
+    return not isinstance(command, Sequence) and hasattr(command, "start")
 
 
 class ProcessRunner:

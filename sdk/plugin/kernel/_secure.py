@@ -6,14 +6,13 @@ import hashlib
 import hmac
 import os
 import shutil
-from collections.abc import Sequence
 
 from ._errors import ChecksumError
-from ._runner import words
+from ._runner import is_runner, words
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from typing import Final
 
     from ._runner import Runner
@@ -30,18 +29,18 @@ class SecureConfig:
 
     Args:
         checksum: The digest, as bytes or in hexadecimal.
-        algorithm: A name that `hashlib.new` knows.
+        algorithm: A name that `hashlib.new` knows, of one whose digests have a length of their own.
     """
 
     def __init__(self, checksum: bytes | str, *, algorithm: str = "sha256") -> None:
         try:
             self._checksum = bytes.fromhex(checksum) if isinstance(checksum, str) else bytes(checksum)
-            length = hashlib.new(algorithm).digest_size
         except ValueError as error:
-            raise ChecksumError(f"cannot use {checksum!r} as {algorithm!r} checksum of a plugin: {error}") from error
+            raise ChecksumError(f"cannot use {checksum!r} as checksum of a plugin: {error}") from error
+        length = _length(algorithm)
         if not self._checksum:
             raise ChecksumError("no checksum provided: a plugin's SecureConfig needs the digest of its files")
-        if length and len(self._checksum) != length:
+        if len(self._checksum) != length:
             raise ChecksumError(
                 f"cannot use a checksum of {len(self._checksum)} bytes: {algorithm} has {length}; "
                 "was it made with another algorithm?"
@@ -51,6 +50,7 @@ class SecureConfig:
     @classmethod
     def of(cls, command: Sequence[str | os.PathLike[str]], *, algorithm: str = "sha256") -> SecureConfig:
         """Return the checksum that the files of `command` have now."""
+        _length(algorithm)
         return cls(_digest(_files(words(command)), algorithm), algorithm=algorithm)
 
     @property
@@ -77,7 +77,7 @@ class SecureConfig:
             The command with the full paths of the files that were checked. Run this one: whoever looks for the files
             again may find others.
         """
-        if not isinstance(command, Sequence):
+        if is_runner(command):
             raise ChecksumError("cannot check the plugin's files: a runner starts it, and knows alone where they are")
         parts = words(command)
         files = _files(parts, environment, cwd)
@@ -96,6 +96,11 @@ def _files(
     """The full paths of the program and, if the first argument names a file, of that."""
     folder = os.path.join(os.getcwd(), cwd or "")  # noqa: PTH109, PTH118  (plain strings are hashed, shown and run)
     path = _program(command[0], environment, folder)
+    if os.path.basename(path) == "env":  # noqa: PTH119
+        raise ChecksumError(
+            f"cannot check the plugin's files: {path!r} runs another program, which would not be checked; name that "
+            "one first, by its full path, and pass its variables to launch (env)"
+        )
     argument = os.path.join(folder, command[1]) if len(command) > 1 else ""  # noqa: PTH118
     if os.path.isfile(argument):  # noqa: PTH113
         return [path, argument]
@@ -114,6 +119,18 @@ def _program(name: str, environment: Mapping[str, str] | None, cwd: str) -> str:
         if path is not None:
             return path
     raise ChecksumError(f"cannot check the plugin's files: there is no program {name!r}")
+
+
+def _length(algorithm: str) -> int:
+    try:
+        length = hashlib.new(algorithm).digest_size
+    except ValueError as error:
+        raise ChecksumError(f"cannot check a plugin's files: {error}") from error
+    if not length:
+        raise ChecksumError(
+            f"cannot check a plugin's files: a digest of {algorithm!r} has whatever length one asks for; use sha256"
+        )
+    return length
 
 
 def _digest(files: list[str], algorithm: str) -> bytes:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import math
 import os
 import resource
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, NoReturn
+from pathlib import Path
+from typing import NoReturn
 
 import grpc
 import pytest
@@ -19,9 +21,6 @@ from doze_sdk.plugin import kernel
 from doze_sdk.plugin.kernel._tls import generate
 from tests.plugin.kernel import echo_plugin
 from tests.plugin.kernel.conftest import ECHO, PATIENCE, Launch, alive, until
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 Script = Callable[[str], list[str]]
 
@@ -121,6 +120,16 @@ def test_a_socket_path_that_is_too_long_is_refused_by_a_host_with_automtls(
     error = failing(saying(script, f"1|1|unix|/tmp/{'a' * 200}|grpc|{certificate}|true"), auto_mtls=True, **mode)
 
     assert "the path has 205 bytes" in str(error)
+
+
+@pytest.mark.parametrize("seconds", [math.inf, 1e10])
+def test_a_plugin_may_have_all_the_time_in_the_world_to_start(start: Launch, seconds: float) -> None:
+    assert start(start_timeout=seconds)("Echo", b"x") == b"x"
+
+
+def test_no_number_is_no_time_to_start() -> None:
+    with pytest.raises(kernel.StartTimeoutError, match="within nan s"):
+        kernel.launch(["sleep", "60"], echo_plugin.HANDSHAKE, versions={1}, start_timeout=math.nan)
 
 
 def test_a_megabyte_without_a_newline_is_refused_with_its_beginning(script: Script) -> None:
@@ -237,8 +246,9 @@ def test_a_program_whose_interpreter_is_missing_is_named(tmp_path: Path) -> None
     assert "the interpreter or loader that it names does not" in str(error)
 
 
-def test_a_working_folder_that_does_not_exist_is_named() -> None:
-    error = failing(ECHO, cwd="/no/such/folder")
+@pytest.mark.parametrize("kind", [str, Path])
+def test_a_working_folder_that_does_not_exist_is_named(kind: type[str | Path]) -> None:
+    error = failing(ECHO, cwd=kind("/no/such/folder"))
 
     assert type(error) is kernel.CommandError
     assert "the working folder '/no/such/folder' does not exist" in str(error)
@@ -290,7 +300,7 @@ def test_an_interrupt_while_a_process_is_started_leaves_nothing(short_dir: Path)
         kernel.ProcessRunner(ECHO).start(Interrupted(A="b"), str(short_dir))
 
 
-@pytest.mark.parametrize("command", ["plugin", b"plugin", []])
+@pytest.mark.parametrize("command", ["plugin", b"plugin", [], Path("plugin"), None])
 def test_a_command_must_be_a_list(command: object) -> None:
     with pytest.raises(kernel.CommandError, match="must be a list of the program and its arguments"):
         kernel.launch(command, echo_plugin.HANDSHAKE, versions={1})  # type: ignore[arg-type]

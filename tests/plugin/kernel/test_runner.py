@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -143,6 +143,15 @@ def test_a_box_whose_runner_cannot_kill_it_leaves_nothing_of_ours(short_dir: Pat
     assert not left
 
 
+@pytest.mark.parametrize("settings", [{"cwd": "/tmp"}, {"kill_group": True}])  # noqa: S108  (nothing is put there)
+def test_what_a_runner_decides_cannot_be_asked_of_launch(settings: dict[str, Any]) -> None:
+    runner = kernel.ProcessRunner(SILENT)
+    with pytest.raises(kernel.PluginError, match="cannot launch plugin 'sh' with cwd or kill_group"):
+        kernel.launch(runner, echo_plugin.HANDSHAKE, versions={1}, **settings)
+
+    assert runner.pid is None
+
+
 def test_a_start_that_fails_says_why_even_if_the_runner_cannot_kill_what_it_started(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -173,7 +182,7 @@ def test_a_runner_whose_pipes_are_closed_is_refused_and_what_it_started_is_kille
                 os.close(pipe)
             return pipes
 
-    runner = Careless(SILENT)
+    runner = Careless(["sleep", "60"])
     with pytest.raises(kernel.HandshakeError, match="closed its stdout without announcing itself"):
         kernel.launch(runner, echo_plugin.HANDSHAKE, versions={1})
 

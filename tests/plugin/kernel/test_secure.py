@@ -8,6 +8,7 @@ import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -103,13 +104,18 @@ def test_an_interpreter_that_runs_no_named_file_cannot_be_checked(arguments: lis
         kernel.SecureConfig.of([sys.executable, *arguments])
 
 
+def test_a_program_behind_env_cannot_be_checked() -> None:
+    with pytest.raises(kernel.ChecksumError, match="/env' runs another program, which would not be checked"):
+        kernel.SecureConfig.of(["env", *ECHO])
+
+
 def test_a_program_that_does_not_exist_cannot_be_checked() -> None:
     with pytest.raises(kernel.ChecksumError, match="there is no program '/no/such/plugin'"):
         kernel.SecureConfig.of(["/no/such/plugin"])
 
 
-@pytest.mark.parametrize("command", ["plugin", []])
-def test_what_is_no_command_cannot_be_checked(command: str | list[str]) -> None:
+@pytest.mark.parametrize("command", ["plugin", [], Path("plugin")])
+def test_what_is_no_command_cannot_be_checked(command: Any) -> None:
     with pytest.raises(kernel.CommandError, match="must be a list of the program and its arguments"):
         kernel.SecureConfig.of(command)
     with pytest.raises(kernel.CommandError, match="must be a list of the program and its arguments"):
@@ -124,11 +130,20 @@ def test_what_is_no_command_cannot_be_checked(command: str | list[str]) -> None:
         ("xyz", "sha256", "cannot use 'xyz'"),
         ("ab" * 20, "sha256", "was it made with another algorithm"),
         ("ab" * 32, "sha257", "unsupported hash type"),
+        ("ab" * 32, "shake_128", "has whatever length one asks for"),
     ],
 )
 def test_a_checksum_that_can_never_match_is_refused(checksum: str | bytes, algorithm: str, words: str) -> None:
     with pytest.raises(kernel.ChecksumError, match=words):
         kernel.SecureConfig(checksum, algorithm=algorithm)
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "words"), [("shake_128", "has whatever length one asks for"), ("sha257", "unsupported hash type")]
+)
+def test_an_algorithm_that_gives_no_checksum_is_refused(algorithm: str, words: str) -> None:
+    with pytest.raises(kernel.ChecksumError, match=words):
+        kernel.SecureConfig.of(ECHO, algorithm=algorithm)
 
 
 def test_a_checksum_can_be_made_and_kept() -> None:
