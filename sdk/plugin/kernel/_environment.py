@@ -44,6 +44,8 @@ HOST_VARIABLES: Final = (
 TEMPORARY_FOLDER: Final = ("TMPDIR", "TEMP", "TMP")
 """Where temporary folders go, in this order; ``/tmp`` if none names a folder."""
 
+_LONGEST_NUMBER = 19  # digits of a number of 64 bits
+
 _TRUE = frozenset(("1", "t", "T", "TRUE", "true", "True"))  # strconv.ParseBool
 
 
@@ -90,6 +92,18 @@ class HostVariables:
     @property
     def socket_group(self) -> str:
         return self._values[SOCKET_GROUP]
+
+
+def number(text: str) -> int:
+    """Read a number as Go's strconv.Atoi does: a sign or none, and ASCII digits alone.
+
+    Raises:
+        ValueError: It is none, or has more digits than Go's int.
+    """
+    digits = text[1:] if text.startswith(("+", "-")) else text
+    if not (digits.isascii() and digits.isdecimal()) or len(digits.lstrip("0")) > _LONGEST_NUMBER:
+        raise ValueError(f"expected a decimal number of at most {_LONGEST_NUMBER} digits, got {text[:50]!r}")
+    return int(text)
 
 
 def inherited() -> dict[str, str]:

@@ -11,7 +11,7 @@ import stat
 import sys
 from typing import NamedTuple, Protocol
 
-from ._environment import MAX_PORT, MIN_PORT, temporary_folder
+from ._environment import MAX_PORT, MIN_PORT, number, temporary_folder
 from ._errors import ServeError
 
 TYPE_CHECKING = False
@@ -262,7 +262,7 @@ def port_range(first: str, last: str) -> range:
     ports = []
     for name, text in ((MIN_PORT, first), (MAX_PORT, last)):
         try:
-            ports.append(int(text or "0"))
+            ports.append(number(text or "0"))
         except ValueError:
             raise ServeError(f"cannot choose a port: {name} is {text!r}, not a number; mend the host") from None
     low, high = ports
@@ -305,16 +305,22 @@ def _reason(error: Exception | None, folder: str) -> str:
 def _group_id(group: str) -> int | None:
     if not group:
         return None
-    if group.isdecimal():
-        if len(group) > 10 or int(group) > _LAST_GID:
-            raise ServeError(f"cannot let group {group[:50]!r} connect: a group's number is at most {_LAST_GID}")
-        return int(group)
+    try:
+        gid = number(group)
+    except ValueError:
+        return _named_group(group)
+    if not 0 <= gid <= _LAST_GID:
+        raise ServeError(f"cannot let group {group!r} connect: a group's number is at most {_LAST_GID}")
+    return gid
+
+
+def _named_group(group: str) -> int:
     import grp
 
     try:
         return grp.getgrnam(group).gr_gid
     except (KeyError, ValueError):  # ValueError: no name can be spelled so
-        raise ServeError(f"cannot let group {group!r} connect: there is no such group on this machine") from None
+        raise ServeError(f"cannot let group {group[:50]!r} connect: there is no such group on this machine") from None
 
 
 def _is_ours(folder: str) -> bool:

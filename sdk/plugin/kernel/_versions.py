@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from ._environment import number
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -15,7 +17,7 @@ def negotiate(own: Collection[int], offered: str, *, warn: Callable[[str], objec
     theirs = set()
     for entry in filter(None, offered.split(",")):
         try:
-            theirs.add(int(entry))
+            theirs.add(number(entry))
         except ValueError:
             warn(entry)
     return max(theirs.intersection(own), default=min(own))

@@ -116,6 +116,10 @@ def test_the_seventh_field_answers_a_host_that_names_multiplexing(value: str, fi
         ("2,3", "7", "2"),  # none in common: the lowest, and the host reports it
         ("2,3", "", "2"),  # a host of 2018
         ("2,3", "x,,3, ", "3"),
+        ("1,10", "1_0,1", "1"),  # numbers as Go's Atoi reads them
+        ("1,5", " 5,1", "1"),
+        ("1,3", "\N{ARABIC-INDIC DIGIT THREE},1", "1"),
+        ("1,2", "+2,1", "2"),
     ],
 )
 def test_the_highest_common_version_is_served_or_else_the_lowest(own: str, offered: str, agreed: str) -> None:
@@ -206,6 +210,9 @@ def test_a_port_on_which_a_connection_has_just_ended_is_free(multiplex: str) -> 
 
 REFUSED = [
     ({"PLUGIN_MIN_PORT": "x"}, "--network tcp", "PLUGIN_MIN_PORT is 'x', not a number"),
+    ({"PLUGIN_MIN_PORT": "1_0"}, "--network tcp", "PLUGIN_MIN_PORT is '1_0', not a number"),
+    ({"PLUGIN_MAX_PORT": " 10"}, "--network tcp", "PLUGIN_MAX_PORT is ' 10', not a number"),
+    ({"PLUGIN_UNIX_SOCKET_GROUP": "\N{FULLWIDTH DIGIT ZERO}"}, "", "there is no such group on this machine"),
     ({"PLUGIN_MIN_PORT": "9", "PLUGIN_MAX_PORT": "8"}, "--network tcp", "is no range of ports"),
     ({"PLUGIN_MIN_PORT": "70000", "PLUGIN_MAX_PORT": "70001"}, "--network tcp", "is no range of ports"),
     ({}, "--network pigeon", "the network must be 'unix' or 'tcp', got 'pigeon'"),
