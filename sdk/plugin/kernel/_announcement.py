@@ -87,6 +87,11 @@ def _is_number(field: str) -> bool:
     return len(field) <= _LONGEST_NUMBER and field.isascii() and field.isdecimal()
 
 
+def _is_plain(address: str) -> bool:
+    """Whether gRPC connects to just this: it cuts a name short at a NUL, and what was no UTF-8 has been replaced."""
+    return "\ufffd" not in address and all(character >= " " and character != "\x7f" for character in address)
+
+
 def _check_core(field: str, line: str) -> None:
     if int(field) != CORE_PROTOCOL_VERSION:
         raise IncompatibleVersionError(
@@ -115,9 +120,10 @@ def _app_version(field: str, versions: Collection[int], line: str) -> int:
 
 
 def _address(network: str, address: str, line: str) -> Address:
-    if network == "unix" and address:
+    plain = _is_plain(address)
+    if network == "unix" and address and plain:
         return Address(network, address)
-    if network == "tcp":
+    if network == "tcp" and plain:
         host, _, port = address.rpartition(":")
         if host and _is_number(port) and int(port) <= 0xFFFF:
             return Address(network, address)

@@ -9,8 +9,8 @@ import threading
 from . import _announcement, _environment, _live
 from ._announcement import Expectation
 from ._child import Child, reported
-from ._errors import PluginError
-from ._listener import SocketFolder
+from ._errors import HandshakeError, PluginError, shortened
+from ._listener import SocketFolder, excess
 from ._runner import ProcessRunner, is_runner, words
 
 TYPE_CHECKING = False
@@ -110,8 +110,7 @@ def launch(
         from ._connection import Connection
         from ._plugin import Plugin
 
-        announcement = _announcement.parse(child.first_line(start_timeout), expected)
-        announcement = announcement._replace(address=runner.to_host(announcement.address))
+        announcement = _announced(child, expected, start_timeout)
         contexts = _contexts(identity, announcement, tls)
         connection = Connection(announcement, folder, contexts, multiplex=multiplex, options=options)
         held.callback(connection.close)
@@ -218,6 +217,17 @@ def _variables(
     if group:
         variables[_environment.SOCKET_GROUP] = group
     return variables
+
+
+def _announced(child: Child, expected: Expectation, timeout: float) -> Announcement:
+    announcement = _announcement.parse(child.first_line(timeout), expected)
+    address = child.runner.to_host(announcement.address)
+    if address.network == "unix" and (reason := excess(address.address)):
+        raise HandshakeError(
+            f"cannot reach the plugin at {shortened(address.address)!r}: {reason}; it must make its socket in the "
+            f"folder that {_environment.SOCKET_FOLDER} names"
+        )
+    return announcement._replace(address=address)
 
 
 def _identity() -> Identity:

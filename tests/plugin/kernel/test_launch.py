@@ -50,6 +50,10 @@ LINES = {
     f"{'9' * 5000}|1|unix|/tmp/x|grpc|": (kernel.HandshakeError, "must be a handshake such as"),
     f"1|{'9' * 5000}|unix|/tmp/x|grpc|": (kernel.HandshakeError, "must be a version number"),
     f"1|{'9' * 4000}|unix|/tmp/x|grpc|": (kernel.HandshakeError, "must be a version number"),
+    "1|1|tcp|127.0.0.1\x00x:80|grpc|": (kernel.HandshakeError, "'unix' and a path or 'tcp' and host:port"),
+    "1|1|unix|/tmp/a\x00b|grpc|": (kernel.HandshakeError, "'unix' and a path or 'tcp' and host:port"),
+    "1|1|unix|/tmp/a\x1bb|grpc|": (kernel.HandshakeError, "'unix' and a path or 'tcp' and host:port"),
+    "1|1|unix|/tmp/a\udcff|grpc|": (kernel.HandshakeError, "'unix' and a path or 'tcp' and host:port"),
     "1|1|unix||grpc|": (kernel.HandshakeError, "'unix' and a path or 'tcp' and host:port"),
     f"1|1|unix|/tmp/x|grpc|{CERTIFICATE}": (kernel.CertificateError, "this host did not ask for AutoMTLS"),
     "": (kernel.HandshakeError, "got ''"),
@@ -60,7 +64,7 @@ LINES = {
 
 
 def saying(script: Script, line: str) -> list[str]:
-    return script(f"import time\nprint({line!r}, flush=True)\ntime.sleep(60)")
+    return script(f"import os, time\nos.write(1, {os.fsencode(line)!r} + b'\\n')\ntime.sleep(60)")
 
 
 def failing(command: list[str], **settings: object) -> kernel.PluginError:
@@ -112,14 +116,18 @@ def test_a_certificate_that_is_none_is_refused(script: Script) -> None:
     assert type(error) is kernel.CertificateError
 
 
-@pytest.mark.parametrize("mode", [{}, {"multiplex": True}], ids=["mtls", "both"])
-def test_a_socket_path_that_is_too_long_is_refused_by_a_host_with_automtls(
-    script: Script, mode: dict[str, bool]
-) -> None:
-    certificate = generate().field
-    error = failing(saying(script, f"1|1|unix|/tmp/{'a' * 200}|grpc|{certificate}|true"), auto_mtls=True, **mode)
+MTLS = {"auto_mtls": True}
+MUX = {"multiplex": True}
 
+
+@pytest.mark.parametrize("mode", [{}, MTLS, MUX, MTLS | MUX], ids=["plain", "mtls", "mux", "both"])
+def test_a_socket_path_that_is_too_long_is_refused(script: Script, mode: dict[str, bool]) -> None:
+    certificate = generate().field if "auto_mtls" in mode else ""
+    error = failing(saying(script, f"1|1|unix|/tmp/{'a' * 200}|grpc|{certificate}|true"), **mode)
+
+    assert type(error) is kernel.HandshakeError
     assert "the path has 205 bytes" in str(error)
+    assert "the folder that PLUGIN_UNIX_SOCKET_DIR names" in str(error)
 
 
 @pytest.mark.parametrize("seconds", [math.inf, 1e10])
