@@ -80,8 +80,9 @@ class _Space:
     def _find(self, name: str) -> importlib.machinery.ModuleSpec:
         places: Sequence[str] | None = None if self._folder is None or name.startswith("google.") else [self._folder]
         spec = None
-        with contextlib.suppress(ModuleNotFoundError):  # a package on the way
-            spec = importlib.util.find_spec(name) if places is None else _find_below(name, places)
+        if all(name.split(".")):
+            with contextlib.suppress(ModuleNotFoundError):  # a package on the way
+                spec = importlib.util.find_spec(name) if places is None else _find_below(name, places)
         if spec is None:
             where = "among the modules that can be imported" if places is None else f"below {places[0]!r}"
             raise PluginError(f"cannot load {name!r} into a pool: there is no such module {where}; run protoc first")
@@ -104,7 +105,12 @@ class _Space:
         if name.endswith(_GENERATED):
             module = self.load(name)
             return module if fromlist else _rooted(name, module)
+        if name == "importlib":  # for a folder that is called like a keyword, `async.common_pb2`
+            return SimpleNamespace(import_module=self._import_module)
         return builtins.__import__(name, globals, locals, fromlist)
+
+    def _import_module(self, name: str) -> ModuleType:
+        return self.load(name) if name.endswith(_GENERATED) else importlib.import_module(name)
 
     def _import_from(self, package: str, item: str) -> object:
         if item.endswith(_GENERATED):

@@ -101,6 +101,17 @@ def test_modules_of_packages_and_those_that_they_import_share_a_pool(tmp_path: P
     assert store_pb2.Get(key=common_pb2.Key(name="x")).key.name == "x"
 
 
+def test_a_folder_that_is_called_like_a_keyword_is_no_obstacle(tmp_path: Path) -> None:
+    """protoc writes `importlib.import_module` then, because `import` would be a syntax error."""
+    key = 'syntax = "proto3"; package acme; message Key { string name = 1; }'
+    get = 'syntax = "proto3"; package acme; import "async/key.proto"; message Get { Key key = 1; }'
+    folder = generate(tmp_path / "gen", async__key=key, get=get)
+    get_pb2, key_pb2 = protobuf.load("get_pb2", "async.key_pb2", folder=folder)
+
+    assert get_pb2.Get(key=key_pb2.Key(name="x")).key.name == "x"
+    assert "async.key_pb2" not in sys.modules
+
+
 def test_modules_on_the_search_path_are_found_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(generate(tmp_path / "acme", found=KV))
     (found_pb2,) = protobuf.load("found_pb2")
@@ -125,14 +136,16 @@ def test_relative_imports_of_generated_code_are_followed(tmp_path: Path, monkeyp
     [
         ("no_such_pb2", "there is no such module below"),
         ("no.such_pb2", "there is no such module below"),
+        (".kv_pb2", "there is no such module below"),
         ("os", "expected a generated module"),
     ],
 )
 def test_a_module_that_cannot_be_loaded_is_named(tmp_path: Path, name: str, words: str) -> None:
     with pytest.raises(kernel.PluginError, match=words):
-        protobuf.load(name, folder=tmp_path)
+        protobuf.load(name, folder=generate(tmp_path, kv=KV))
 
 
-def test_a_module_that_is_not_on_the_search_path_is_named() -> None:
+@pytest.mark.parametrize("name", ["no.such_pb2", ".such_pb2", "no..such_pb2"])
+def test_a_module_that_is_not_on_the_search_path_is_named(name: str) -> None:
     with pytest.raises(kernel.PluginError, match="among the modules that can be imported; run protoc first"):
-        protobuf.load("no.such_pb2")
+        protobuf.load(name)
