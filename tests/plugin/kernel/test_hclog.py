@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import logging
 import os
@@ -9,8 +10,9 @@ import re
 import signal
 import subprocess
 import sys
+import termios
 import time
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 import grpc
 import pytest
@@ -18,7 +20,7 @@ from hypothesis import given, settings, strategies as st
 
 from doze_sdk.plugin import kernel
 from doze_sdk.plugin.kernel._hclog import LINE_LIMIT, encode_record
-from tests.plugin.kernel.conftest import ECHO, PATIENCE, plugin_environment
+from tests.plugin.kernel.conftest import ECHO, PATIENCE, plugin_environment, until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -211,10 +213,18 @@ def unread(short_dir: object) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
     assert process.stdout is not None
     target = "unix:" + process.stdout.readline().decode().split("|")[3]
     with grpc.insecure_channel(target) as channel:
-        channel.unary_unary("/test.Plugin/Run")(FLOOD, timeout=PATIENCE)
+        flood = channel.unary_unary("/test.Plugin/Run").future(FLOOD)
+        # It holds 64 KiB, less what is left over in each page.
+        until(lambda: bytes_in(process.stderr) > 50_000, "a full pipe")
+        flood.cancel()
     yield process, target
     process.kill()
     process.communicate()
+
+
+def bytes_in(pipe: IO[bytes] | None) -> int:
+    assert pipe is not None
+    return int.from_bytes(fcntl.ioctl(pipe, termios.FIONREAD, bytes(4)), sys.byteorder)
 
 
 def shut_down(process: subprocess.Popen[bytes], target: str) -> None:
