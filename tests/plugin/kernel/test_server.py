@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
+from doze_sdk.plugin.kernel._listener import Address, SocketFolder
 from doze_sdk.plugin.kernel._server import CHANNEL_OPTIONS
 from doze_sdk.plugin.kernel._threads import DaemonPool
+from doze_sdk.plugin.kernel._wiring import DirectWiring
 from tests.plugin.kernel.conftest import PATIENCE, Launch, until
 
 
@@ -16,9 +20,67 @@ def handlers() -> set[threading.Thread]:
     return {thread for thread in threading.enumerate() if thread.name == "grpc-handler"}
 
 
-def test_a_channel_sends_no_pings_of_its_own() -> None:
+class PingCounter:
+    """Takes one HTTP/2 connection, answers pings and counts them, and lets calls wait."""
+
+    def __init__(self, path: Path) -> None:
+        self.address = Address("unix", str(path))
+        self.pings = 0
+        self._listener = socket.socket(socket.AF_UNIX)
+        self._listener.bind(str(path))
+        self._listener.listen()
+        self.calling = threading.Event()
+        self._thread = threading.Thread(target=self._serve)
+        self._thread.start()
+
+    def _serve(self) -> None:
+        with self._listener, self._listener.accept()[0] as sock, sock.makefile("rwb") as stream:
+            stream.read(24)  # RFC 9113, 3.4
+            stream.write(frame(SETTINGS))
+            stream.flush()
+            while head := stream.read(9):
+                body = stream.read(int.from_bytes(head[:3], "big"))
+                kind, acknowledges = head[3], head[4] & 1
+                self.pings += kind == PING and not acknowledges
+                if kind in {SETTINGS, PING} and not acknowledges:
+                    stream.write(frame(kind, body if kind == PING else b"", flags=1))
+                    stream.flush()
+                if kind == HEADERS:
+                    self.calling.set()
+
+    def end(self) -> None:
+        self._thread.join(PATIENCE)
+
+
+HEADERS, SETTINGS, PING = 1, 4, 6  # RFC 9113, 6
+
+
+def frame(kind: int, body: bytes = b"", *, flags: int = 0) -> bytes:
+    return len(body).to_bytes(3, "big") + bytes((kind, flags)) + bytes(4) + body
+
+
+def test_a_channel_sends_no_pings_of_its_own(short_dir: Path) -> None:
     """A Go plugin answers more than one in five minutes with a GOAWAY."""
-    assert [name for name, _ in CHANNEL_OPTIONS if "keepalive" in name] == []
+    often = (("grpc.keepalive_time_ms", 100), ("grpc.http2.max_pings_without_data", 0))
+    ours, other = PingCounter(short_dir / "ours"), PingCounter(short_dir / "other")
+    wiring = DirectWiring(SocketFolder(str(short_dir)))
+    with wiring.dial(ours.address, ()) as channel, wiring.dial(other.address, often) as control:
+        calls = [one.unary_unary("/a/b").future(b"", timeout=PATIENCE) for one in (channel, control)]
+        until(
+            lambda: ours.calling.is_set() and other.pings >= 10, "ten pings of the channel that was told to send them"
+        )
+
+        assert ours.pings == 0
+        for call in calls:
+            call.cancel()
+    for peer in (ours, other):
+        peer.end()
+        Path(peer.address.address).unlink()
+
+
+def test_no_option_of_a_channel_sets_an_interval_for_pings() -> None:
+    """For those that would come later than a test can wait."""
+    assert [name for name, _ in CHANNEL_OPTIONS if "keepalive" in name or "ping" in name] == []
 
 
 def test_one_thread_is_enough_for_calls_that_follow_each_other() -> None:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import datetime as dt
 import socket
 import ssl
+import threading
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import grpc
@@ -58,16 +63,99 @@ def registered(server: grpc.Server, broker: kernel.Broker) -> None:
     echo_plugin.register(1, server, broker)
 
 
+SECRET = b"a sentence that nobody else may read"
+
+
+class Taps:
+    """Stands between the two sides and records what each connection carries."""
+
+    def __init__(self) -> None:
+        self.heard: list[bytearray] = []
+        self._sockets: list[socket.socket] = []
+
+    def tap(self, address: kernel.Address) -> kernel.Address:
+        """Return where to connect to instead of `address`."""
+        listener = socket.create_server(("127.0.0.1", 0))
+        self._sockets.append(listener)
+        threading.Thread(target=self._serve, args=(listener, address)).start()
+        return kernel.Address("tcp", "{}:{}".format(*listener.getsockname()))
+
+    def _serve(self, listener: socket.socket, address: kernel.Address) -> None:
+        with contextlib.suppress(OSError):  # closed
+            while True:
+                near, _ = listener.accept()
+                far = socket.socket(socket.AF_UNIX if address.network == "unix" else socket.AF_INET)
+                host, _, port = address.address.rpartition(":")
+                far.connect(address.address if address.network == "unix" else (host, int(port)))
+                self._sockets += (near, far)
+                for source, target in ((near, far), (far, near)):
+                    self.heard.append(bytearray())
+                    threading.Thread(target=_carry, args=(source, target, self.heard[-1])).start()
+
+    def heard_as(self) -> Counter[str]:
+        """How often the secret was said in plaintext, and how often TLS was spoken without it."""
+        return Counter(
+            "plaintext" if SECRET in heard else "TLS"
+            for heard in self.heard
+            if SECRET in heard or heard.startswith(b"\x16\x03")  # RFC 8446, 5.1
+        )
+
+    def close(self) -> None:
+        for sock in self._sockets:
+            with contextlib.suppress(OSError):  # not connected any more
+                sock.shutdown(socket.SHUT_RDWR)
+            sock.close()
+
+
+def _carry(source: socket.socket, target: socket.socket, heard: bytearray) -> None:
+    with contextlib.suppress(OSError):
+        while data := source.recv(1 << 16):
+            heard += data
+            target.sendall(data)
+        target.shutdown(socket.SHUT_WR)
+
+
+@pytest.fixture
+def taps() -> Iterator[Taps]:
+    made = Taps()
+    yield made
+    made.close()
+
+
+def talk_through(taps: Taps, plugin: kernel.Plugin) -> None:
+    """Say the secret on a brokered connection in each direction."""
+    call, broker = Caller(plugin), plugin.broker
+    broker._from_peer = broker._to_peer = taps.tap
+    with broker.dial(int(call.run(ACCEPT))) as channel:
+        assert channel.unary_unary("/test.Back/Back")(SECRET, timeout=PATIENCE) == b"back:" + SECRET
+    accepted = broker.accept(broker.next_id(), echo_plugin.serve_back)
+    call.run(
+        f"with broker.dial({accepted.service_id}) as channel:\n"
+        f"    assert channel.unary_unary('/test.Back/Back')({SECRET!r}, timeout=10) == b'back:' + {SECRET!r}"
+    )
+
+
 @pytest.mark.parametrize("network", ["unix", "tcp"])
-def test_static_tls_encrypts_the_connection_and_brokered_ones(certificate: Path, network: str) -> None:
-    both = contexts(certificate)
-    with (
-        kernel.serve_test(versions={1: registered}, tls=lambda: both, network=network) as served,
-        kernel.reattach(served.reattach_config(), tls=both) as plugin,
-    ):
-        call = Caller(plugin)
-        with plugin.broker.dial(int(call.run(ACCEPT))) as channel:
-            assert channel.unary_unary("/test.Back/Back")(b"x", timeout=PATIENCE) == b"back:x"
+@pytest.mark.parametrize("encrypted", [True, False])
+def test_static_tls_encrypts_the_connection_and_brokered_ones(
+    certificate: Path, network: str, encrypted: bool, taps: Taps
+) -> None:
+    both = contexts(certificate) if encrypted else None
+    with kernel.serve_test(versions={1: registered}, tls=both and (lambda: both), network=network) as served:
+        config = served.reattach_config()
+        config = dataclasses.replace(config, address=taps.tap(config.address))
+        with kernel.reattach(config, tls=both) as plugin:
+            assert Caller(plugin)("Echo", SECRET) == SECRET
+            talk_through(taps, plugin)
+
+    assert taps.heard_as() == ({"TLS": 6} if encrypted else {"plaintext": 6})  # three connections, in two directions
+
+
+@pytest.mark.parametrize("encrypted", [True, False])
+def test_automtls_encrypts_brokered_connections(start: Launch, encrypted: bool, taps: Taps) -> None:
+    talk_through(taps, start(auto_mtls=encrypted).plugin)
+
+    assert taps.heard_as() == ({"TLS": 4} if encrypted else {"plaintext": 4})
 
 
 def test_one_context_is_enough_without_brokered_connections(certificate: Path) -> None:
@@ -143,6 +231,7 @@ def test_no_other_process_can_reach_the_plaintext_behind_the_encryption(start: L
     bound = {line.split()[-1] for line in Path("/proc/net/unix").read_text().splitlines() if str(short_dir) in line}
     hidden = bound - {call.plugin._announcement.address.address}
 
+    assert hidden
     assert [path for path in hidden if socket_answers(path)] == []
 
 
