@@ -8,6 +8,7 @@ import contextlib
 import faulthandler
 import logging
 import os
+import select
 import signal
 import threading
 import time
@@ -40,6 +41,7 @@ _CALLS_SETTLE = 0.1  # seconds for calls in flight after a host's request, so th
 _CALLS_FINISH = 1.0  #  seconds for calls in flight after a SIGTERM; a host's own patience is two
 _MAIN_THREAD_ENDS = 0.2  # seconds for the main thread to notice that it is time
 _OUTPUT_ARRIVES = 0.1  # seconds for the last output to reach a host that reads it
+_HOST_READS = 5000  # milliseconds for a host to read what a starting plugin says, before that is dropped
 _ORPHAN_ENDS = 0.05  # seconds from the host's death to our own, at most
 
 
@@ -79,6 +81,29 @@ class Ends:
                 os.read(self._reader, 4096)
 
 
+class PluginOutput(Output):
+    """What the plugin writes. Until a host can ask for it, it goes to the stderr where it reads why a start failed."""
+
+    def __init__(self, stderr: int) -> None:
+        super().__init__()
+        self._stderr = stderr
+        self._announced = False
+
+    def lead_to_stream(self) -> None:
+        """Keep for the host's stream what comes from now on."""
+        self._announced = True
+
+    def put(self, channel: int, data: bytes) -> None:
+        if self._announced:
+            super().put(channel, data)
+            return
+        poll = select.poll()
+        poll.register(self._stderr, select.POLLOUT)
+        with contextlib.suppress(OSError):  # nobody reads it any more
+            while data and poll.poll(_HOST_READS):
+                data = data[os.write(self._stderr, data) :]
+
+
 class PluginProcess:
     """Runs a plugin in this process from the handshake to its end."""
 
@@ -100,7 +125,7 @@ class PluginProcess:
         self._variables = HostVariables.take(os.environ, handshake.cookie_key)
         self._ends = Ends()
         self._signals = Signals()
-        self._output = Output()
+        self._output = PluginOutput(streams.stderr)
         self._redirection = Redirection(self._output) if redirect else None
         self._server: PluginServer | None = None
         self._waiting = False
@@ -128,11 +153,10 @@ class PluginProcess:
             self._watch.start()
         grace: float | None = 0.0
         try:
-            announcement = self._open(settings)
             if self._redirection is not None:
                 self._redirection.start()
             self._forked = ForkedChildren(self._streams, self._descriptors, self._addresses, self._signals)
-            self._announce(announcement)  # from now on the host may call what forks
+            self._announce(self._open(settings))  # from now on the host may call what forks
             self._on_announced()
             self._waiting = True
             grace = self._ends.wait()
@@ -155,10 +179,13 @@ class PluginProcess:
             raise SystemExit(1) from error
 
     def _announce(self, announcement: Announcement) -> None:
+        if self._redirection is not None:
+            self._redirection.flush()
         try:
             write_all(self._streams.stdout, announcement.line())
         except OSError:
             self._end_as_orphan()  # the host has died while we started
+        self._output.lead_to_stream()
 
     def _stop_soon(self) -> None:
         self._stop(_CALLS_SETTLE)

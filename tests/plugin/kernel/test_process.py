@@ -368,6 +368,40 @@ def test_a_host_sees_the_end_of_a_plugin_whose_forked_child_lives_on(
     assert code is grpc.StatusCode.UNAVAILABLE
 
 
+@pytest.mark.parametrize(
+    "child",
+    ["subprocess.Popen(['sleep', '60']).pid", "os.fork()\nif not pid:\n  time.sleep(60)\n  os._exit(0)\n"],
+    ids=["execed", "forked"],
+)
+def test_a_child_that_is_started_before_the_handshake_holds_none_of_the_hosts_pipes(child: str, tmp_path: Path) -> None:
+    note = tmp_path / "child"
+    code = f"import os, subprocess, time\npid = {child}\nwith open({str(note)!r}, 'w') as file: file.write(str(pid))"
+    with subprocess.Popen(
+        [*ECHO, "--register", code], env=plugin_environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.readline()
+        held = open_descriptors(int(note.read_text()))
+        pipes = {
+            f"descriptor {Path(f'/proc/self/fd/{end.fileno()}').readlink()}" for end in (process.stdout, process.stderr)
+        }
+        os.kill(int(note.read_text()), signal.SIGKILL)
+        process.terminate()
+        process.wait(PATIENCE)
+
+    assert not held & pipes
+
+
+@pytest.mark.parametrize("end", ["raise RuntimeError('no')", "import sys; sys.exit(3)"])
+def test_what_a_plugin_says_before_the_handshake_is_told_of_a_start_that_fails(end: str) -> None:
+    code = f"import subprocess; print('said'); subprocess.run(['echo', 'its child said']); {end}"
+    with pytest.raises(kernel.PluginExitedError) as caught:
+        kernel.launch([*ECHO, "--register", code], echo_plugin.HANDSHAKE, versions={1})
+
+    assert "\n  said\n  its child said" in str(caught.value)
+
+
 @pytest.mark.parametrize("network", ["unix", "tcp"])
 @pytest.mark.parametrize("settings", [{}, {"auto_mtls": True}, {"multiplex": True}])
 def test_a_forked_child_has_no_pipe_or_socket_of_ours(start: Launch, settings: dict[str, bool], network: str) -> None:
