@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import collections
 import contextlib
+import itertools
 import logging
 import math
 import os
@@ -19,10 +20,11 @@ import time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from types import TracebackType
     from typing import Final, TypeAlias
 
+    Items: TypeAlias = list[object] | tuple[object, ...] | set[object] | frozenset[object]
     Json: TypeAlias = "str | int | float | bool | list[Json] | dict[str, Json] | None"
 
 TRACE: Final = 5
@@ -50,6 +52,7 @@ _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", 
 _LARGEST_EXACT = 2**53  # a Go host reads numbers as float64
 _DEEPEST = 6
 _LONGEST = 1000  # items of one list or dictionary
+_LEFT_OUT = "…"
 _LONGEST_LINE_NUMBER = 9  # digits; Python itself converts no more than 4300
 
 _CAPACITY = 1 << 20  # bytes kept for a host that does not read
@@ -194,9 +197,8 @@ def encode_record(record: logging.LogRecord) -> bytes:
     fields = _fields(record)
     line = _line(record, message, fields)
     if len(line) > LINE_LIMIT:
-        line = _line(
-            record, _cut(message, 4000), {**_shortened(fields), "truncated": f"the record had {len(line)} bytes"}
-        )
+        note = f"the record had {LINE_LIMIT} bytes or more"
+        line = _line(record, _cut(message, 4000), {**_shortened(fields), "truncated": note})
     return line
 
 
@@ -338,12 +340,19 @@ def _message(record: logging.LogRecord) -> str:
 
 def _fields(record: logging.LogRecord) -> dict[str, Json]:
     fields: dict[str, Json] = {}
-    for name, value in vars(record).items():
-        if name not in _STANDARD:
-            fields[f"_{name}" if name.startswith("@") else name] = _json(value, _DEEPEST)
-    if record.exc_info and record.exc_info[1] is not None:
+    left = 2 * LINE_LIMIT
+    for key, value in vars(record).items():
+        if key not in _STANDARD:
+            name = _text(key)
+            # Half of what is left is enough for whatever fits into a line, and a huge value leaves some for the others.
+            converter = _Converter(left // 2)
+            fields[f"_{name}" if name.startswith("@") else name] = converter.json(value)
+            left -= left // 2 - max(0, converter.left)
+    if isinstance(record.exc_info, tuple) and record.exc_info[1] is not None:
         fields.setdefault("error", _summary(record.exc_info[1]))
         fields.setdefault("traceback", _traceback(record))
+    elif record.exc_text:  # the record has come from another process
+        fields.setdefault("traceback", _text(record.exc_text))
     if record.stack_info:
         fields.setdefault("stack", _text(record.stack_info))
     return fields
@@ -356,21 +365,59 @@ def _traceback(record: logging.LogRecord) -> str:
         return f"(the traceback cannot be formatted: {type(error).__name__})"
 
 
-def _json(value: object, depth: int) -> Json:
-    if value is None or isinstance(value, bool):
-        return value
-    if isinstance(value, str):
-        return str.__str__(value)
-    if isinstance(value, int):
-        return int(value) if -_LARGEST_EXACT <= value <= _LARGEST_EXACT else _text(value)
-    if isinstance(value, float):
-        return float(value) if math.isfinite(value) else _text(value)
-    if depth and isinstance(value, dict):
-        items = list(value.items())[:_LONGEST]
-        return {_text(key): _json(item, depth - 1) for key, item in items}
-    if depth and isinstance(value, (list, tuple, set, frozenset)):
-        return [_json(item, depth - 1) for item in list(value)[:_LONGEST]]
-    return _text(value)
+class _Converter:
+    """Makes a value into JSON of at most `left` characters, with nothing within itself.
+
+    The methods of the basic types are called by their names, since a subclass may have others.
+    """
+
+    def __init__(self, left: int) -> None:
+        self.left = left
+        self._open: set[int] = set()  # the ids of the containers around a value
+
+    def json(self, value: object, depth: int = _DEEPEST) -> Json:
+        self.left -= 1
+        if self.left <= 0:
+            return _LEFT_OUT
+        if value is None or isinstance(value, bool):
+            return value
+        if isinstance(value, int):
+            number = int.__int__(value)
+            return number if -_LARGEST_EXACT <= number <= _LARGEST_EXACT else self.text(number)
+        if isinstance(value, float):
+            fraction = float.__float__(value)
+            return fraction if math.isfinite(fraction) else self.text(fraction)
+        if isinstance(value, (dict, list, tuple, set, frozenset)):
+            return self._container(value, depth)
+        return self.text(value)
+
+    def text(self, value: object) -> str:
+        if self.left <= 0:
+            return _LEFT_OUT
+        text = _cut(_text(value[: self.left] if type(value) is bytes else value), self.left)
+        self.left -= len(text)
+        return text
+
+    def _container(self, value: dict[object, object] | Items, depth: int) -> Json:
+        if not depth or id(value) in self._open:
+            return _LEFT_OUT
+        self._open.add(id(value))
+        try:
+            # Taken at once, because another thread may change it.
+            if isinstance(value, dict):
+                items = list(itertools.islice(dict.items(value), _LONGEST))
+                return {self.text(key): self.json(item, depth - 1) for key, item in items}
+            return [self.json(item, depth - 1) for item in list(itertools.islice(_iterated(value), _LONGEST))]
+        finally:
+            self._open.remove(id(value))
+
+
+def _iterated(value: Items) -> Iterator[object]:
+    if isinstance(value, list):
+        return list.__iter__(value)
+    if isinstance(value, tuple):
+        return tuple.__iter__(value)
+    return set.__iter__(value) if isinstance(value, set) else frozenset.__iter__(value)
 
 
 def _text(value: object) -> str:

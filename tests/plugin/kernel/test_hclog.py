@@ -12,7 +12,7 @@ import subprocess
 import sys
 import termios
 import time
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, NoReturn
 
 import grpc
 import pytest
@@ -126,6 +126,94 @@ def test_a_field_that_contains_itself_is_written() -> None:
     loop.append(loop)
 
     decoded(record(loop=loop))
+
+
+def test_a_tree_whose_leaves_know_their_root_is_written_once() -> None:
+    root: dict[str, object] = {"name": "root"}
+    root["children"] = [{"name": n, "parent": root} for n in range(3)]
+
+    assert decoded(record(tree=root))["tree"] == {
+        "name": "root",
+        "children": [{"name": n, "parent": "…"} for n in range(3)],
+    }
+
+
+def test_a_record_is_converted_no_further_than_a_line_can_hold() -> None:
+    class Counted:
+        def __str__(self) -> str:
+            nonlocal count
+            count += 1
+            return "counted"
+
+    count = 0
+    wide: object = Counted()
+    for _ in range(5):
+        wide = [wide] * 1000
+
+    assert "truncated" in decoded(record(wide=wide))
+    assert count < LINE_LIMIT
+
+
+@pytest.mark.parametrize("huge", ["x" * 100_000, [["x"] * 1000] * 1000], ids=["text", "tree"])
+def test_a_huge_field_leaves_room_for_the_others(huge: object) -> None:
+    values = decoded(record(huge=huge, request="abc", user=7))
+
+    assert (values["request"], values["user"]) == ("abc", "7")
+
+
+class Mapping(dict[str, int]):
+    def items(self) -> NoReturn:
+        raise RuntimeError("not me")
+
+    __iter__ = keys = __len__ = items  # type: ignore[assignment]  # on purpose
+
+
+class Sequence(list[int]):
+    def __iter__(self) -> NoReturn:
+        raise RuntimeError("not me")
+
+
+class Number(int):
+    def __int__(self) -> NoReturn:
+        raise RuntimeError("not me")
+
+    __index__ = __str__ = __repr__ = __le__ = __ge__ = __int__  # type: ignore[assignment]  # on purpose
+
+
+class Fraction(float):
+    def __float__(self) -> NoReturn:
+        raise RuntimeError("not me")
+
+    __str__ = __repr__ = __float__  # type: ignore[assignment]  # on purpose
+
+
+@pytest.mark.parametrize(
+    ("value", "written"),
+    [
+        (Mapping(a=1), {"a": 1}),
+        (Sequence([1]), [1]),
+        (Number(3), 3),
+        (Number(2**60), str(2**60)),
+        (Fraction(0.5), 0.5),
+        (Fraction("inf"), "inf"),
+    ],
+    ids=range(6),
+)
+def test_a_value_whose_own_methods_fail_is_written_as_what_it_is(value: object, written: object) -> None:
+    assert decoded(record(value=value))["value"] == written
+
+
+def test_a_field_may_have_a_name_that_is_no_text() -> None:
+    made = record()
+    made.__dict__.update({1: "one", (2, 3): "two", Text("text"): "three", Unprintable(): "four"})  # type: ignore[dict-item]  # on purpose
+    values = decoded(made)
+
+    assert (values["1"], values["(2, 3)"], values["text"]) == ("one", "two", "three")
+    assert "four" in values.values()
+
+
+def test_the_traceback_of_a_record_from_another_process_is_written() -> None:
+    assert decoded(record(exc_text="Traceback: no"))["traceback"] == "Traceback: no"
 
 
 def test_fields_cannot_take_the_place_of_hclogs_own() -> None:
