@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import threading
 
@@ -33,6 +34,8 @@ class ServedPlugin:
         hooks = Hooks(warn=_ignore, before_reply=_nothing, after_reply=self._asked.set)
         self._server = PluginServer(settings, HostVariables.take({}), Output(), hooks)
         self._announcement = self._server.open()
+        self._pid = os.getpid()
+        atexit.register(self._stop_at_exit)
 
     def reattach_config(self) -> ReattachConfig:
         """Return what a host needs to connect."""
@@ -49,6 +52,11 @@ class ServedPlugin:
                 self._stopped = True
                 self._server.stop(grace)
         self._asked.set()
+        atexit.unregister(self._stop_at_exit)
+
+    def _stop_at_exit(self) -> None:
+        if os.getpid() == self._pid:  # not in a forked child
+            self.stop()
 
     def __enter__(self) -> Self:
         return self
@@ -77,6 +85,8 @@ def serve_test(
             config = kernel.ReattachConfig.to_terraform({"example.org/acme/thing": plugin.reattach_config()})
             print(f"TF_REATTACH_PROVIDERS='{config}'")
             plugin.wait()
+
+    What nobody has stopped ends with the process.
 
     Raises:
         ServeError: The settings do not allow a server to be started.

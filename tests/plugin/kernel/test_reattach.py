@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import errno
 import json
 import os
@@ -12,6 +13,7 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import grpc
 import pytest
 
 from doze_sdk.plugin import kernel
@@ -20,8 +22,6 @@ from tests.plugin.kernel.conftest import PATIENCE, Caller, Launch, alive, until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    import grpc
 
 
 def register(server: grpc.Server, broker: kernel.Broker) -> None:
@@ -155,6 +155,20 @@ def test_a_plugin_is_served_in_test_mode_on_either_network(network: str) -> None
             assert Caller(plugin)("Echo", b"x") == b"x"
 
 
+def test_a_plugin_on_ipv6_is_picked_up() -> None:
+    server = grpc.server(concurrent.futures.ThreadPoolExecutor(4))
+    echo_plugin.serve_back(server)
+    try:
+        port = server.add_insecure_port("[::1]:0")
+    except RuntimeError:
+        pytest.skip("there is no IPv6 on this machine")
+    server.start()
+    config = kernel.ReattachConfig(kernel.Address("tcp", f"[::1]:{port}"), 1, os.getpid(), test=True)
+    with kernel.reattach(config) as plugin:
+        assert plugin.channel.unary_unary("/test.Back/Back")(b"x", timeout=PATIENCE) == b"back:x"
+    server.stop(None).wait()
+
+
 def test_test_mode_serves_the_lowest_version_and_reads_no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PLUGIN_PROTOCOL_VERSIONS", "7")
     monkeypatch.setenv("PLUGIN_CLIENT_CERT", "nonsense")
@@ -170,6 +184,19 @@ def test_test_mode_changes_nothing_about_the_process() -> None:
         during = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)], sys.excepthook, os.fstat(1)
 
     assert before == during
+
+
+def test_a_plugin_in_test_mode_that_nobody_stops_leaves_nothing_when_its_process_ends(
+    script: Callable[[str], list[str]], short_dir: Path
+) -> None:
+    code = "import os\nfrom doze_sdk.plugin import kernel\n"
+    code += "served = kernel.serve_test(versions={1: lambda server, broker: None})\n"
+    code += "path = served.reattach_config().address.address\npid = os.fork()\n"
+    code += "if pid: os.waitpid(pid, 0); print(os.path.exists(path))"
+    result = subprocess.run(script(code), stdout=subprocess.PIPE, text=True, timeout=PATIENCE, check=True)
+
+    assert result.stdout == "True\n"
+    assert list(short_dir.iterdir()) == []
 
 
 def test_a_host_may_ask_a_plugin_in_test_mode_to_stop() -> None:
