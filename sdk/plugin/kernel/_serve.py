@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from ._handshake import Handshake
     from ._tls import TLSContexts
 
+_FORK_SUPPORT = "GRPC_ENABLE_FORK_SUPPORT"
+
 
 def serve(
     handshake: Handshake,
@@ -43,8 +45,10 @@ def serve(
     this process are removed from ``os.environ``, so that no child process inherits them.
 
     A handler may fork without ``exec``, as `multiprocessing` does: the host's pipes and connections are taken from the
-    child, whose log goes to the host as output, not as records; a SIGTERM ends it. ``GRPC_ENABLE_FORK_SUPPORT`` is set to 0 for that,
-    unless it is set; that comes too late if gRPC was imported before this call, and gRPC may crash such a child then.
+    child, whose log goes to the host as output, not as records; a SIGTERM ends it. ``GRPC_ENABLE_FORK_SUPPORT`` is 0
+    for that while gRPC is imported, unless it is set; that comes too late if gRPC was imported before this call, and
+    gRPC may crash such a child then. `multiprocessing`'s spawn imports ``__main__`` again: for it, make this call under
+    ``if __name__ == "__main__":``.
 
     Args:
         handshake: The magic cookie that host and plugin know.
@@ -60,7 +64,7 @@ def serve(
         log_level: Level of the root logger, which gets a handler that writes hclog records to the host; exceptions that
             nobody catches go the same way. None leaves logging alone.
         redirect: Whether what the process and its children write to stdout and stderr goes to the host through gRPC
-            after the handshake. False leaves both as they are, for a debugger.
+            after the handshake. False leaves both on the stderr that the process was started with, for a debugger.
         outlive_host: Whether to go on serving when the host has died without a word, for hosts that reattach.
         exit_on_disconnect: Whether to end when the host has closed its connection: for hosts of before go-plugin's
             controller, which can only send SIGKILL otherwise. Not for hosts that reattach.
@@ -75,10 +79,14 @@ def serve(
 
     streams = OriginalStreams()  # before anything is imported that might print
     # gRPC would start its threads again in a forked child, where they take the parent's events and crash:
-    # https://github.com/grpc/grpc/issues/32992. It reads this when it is imported.
-    os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
+    # https://github.com/grpc/grpc/issues/32992. It reads this when it is imported; no other process is to inherit it.
+    chosen = _FORK_SUPPORT in os.environ
+    os.environ.setdefault(_FORK_SUPPORT, "0")
     from ._plugin_process import PluginProcess
     from ._plugin_server import Settings
+
+    if not chosen:
+        del os.environ[_FORK_SUPPORT]
 
     process = PluginProcess(
         handshake,

@@ -521,6 +521,15 @@ def test_a_signal_handler_of_the_authors_own_stays_in_a_forked_child(start: Laun
     assert call.run(code + "; answer = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])") == "7"
 
 
+def test_grpcs_fork_support_is_left_to_the_processes_that_the_plugin_starts(
+    start: Launch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("GRPC_ENABLE_FORK_SUPPORT", raising=False)
+    assert b"GRPC_ENABLE_FORK_SUPPORT" not in start()("Environment")
+    monkeypatch.setenv("GRPC_ENABLE_FORK_SUPPORT", "1")
+    assert b"GRPC_ENABLE_FORK_SUPPORT=1" in start()("Environment")
+
+
 def test_what_a_forked_child_says_and_logs_reaches_the_host(start: Launch) -> None:
     output = bytearray()
     code = "import os, logging, multiprocessing\ndef say():\n  print('said')\n  logging.warning('logged')\n"
