@@ -3,7 +3,8 @@
 Nothing in go-plugin ends a plugin whose host was killed. The host holds the other end of the plugin's stderr: when the
 kernel closes it, `poll` reports an error on our end at once, without reading, writing or waking up in between. That
 alone could also be a host that closed a pipe, so a second sign is asked for: the process was handed to another parent,
-or, when a wrapper such as ``sh -c`` stands between host and plugin, stdout is gone as well and no host is connected.
+or, when a wrapper such as ``sh -c`` stands between host and plugin, stdout is gone as well and no host holds one of
+go-plugin's streams, as every Go host does. One that holds none and closes both pipes cannot be told from a dead one.
 """
 
 from __future__ import annotations

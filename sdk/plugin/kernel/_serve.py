@@ -65,7 +65,8 @@ def serve(
             nobody catches go the same way. None leaves logging alone.
         redirect: Whether what the process and its children write to stdout and stderr goes to the host through gRPC
             after the handshake. False leaves both on the stderr that the process was started with, for a debugger.
-        outlive_host: Whether to go on serving when the host has died without a word, for hosts that reattach.
+        outlive_host: Whether to go on serving when the host has died without a word, for hosts that reattach, and for
+            those that close the pipes to stdout and stderr and open none of go-plugin's streams.
         exit_on_disconnect: Whether to end when the host has closed its connection: for hosts of before go-plugin's
             controller, which can only send SIGKILL otherwise. Not for hosts that reattach.
         on_announced: Called in this thread once the host has the handshake: the place for what need not delay it.
