@@ -259,12 +259,12 @@ def _exists(pid: int) -> bool:
 
 def _try_to_connect(config: ReattachConfig) -> None:
     network, address = config.address
-    kind = socket.AF_UNIX if network == "unix" else socket.AF_INET
     host, _, port = address.rpartition(":")
+    internet = socket.AF_INET6 if host.startswith("[") else socket.AF_INET
     try:
-        with socket.socket(kind, socket.SOCK_STREAM) as trial:
+        with socket.socket(socket.AF_UNIX if network == "unix" else internet, socket.SOCK_STREAM) as trial:
             trial.settimeout(_TRIAL)
-            trial.connect(address if network == "unix" else (host, int(port)))
+            trial.connect(address if network == "unix" else (host.strip("[]"), int(port)))
     except (OSError, OverflowError, TypeError, ValueError) as error:  # TypeError: a NUL in the host's name
         raise ReattachError(
             f"reattachment process not found: nobody answers at {network} address {address!r} ({error}); "
