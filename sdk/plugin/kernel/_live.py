@@ -39,6 +39,7 @@ class Killable(Protocol):
 
 _live: dict[int, Killable] = {}
 _lock = threading.Lock()
+_masks = threading.local()
 _owner = 0
 _ending = False
 _signal = 0
@@ -52,6 +53,8 @@ def add(plugin: Killable) -> None:
     """
     global _owner, _ending  # noqa: PLW0603  (there is one process)
     with _lock:
+        if not _owner:
+            os.register_at_fork(before=_hold_signals, after_in_parent=_take_signals, after_in_child=_let_go)
         if _owner != os.getpid():
             _live.clear()  # after a fork they are the parent's
             _owner = os.getpid()
@@ -84,6 +87,11 @@ def discard(plugin: Killable) -> None:
                 signal.signal(number, signal.SIG_DFL)
 
 
+def is_ending() -> bool:
+    """Whether this process ends, so that its plugins do too."""
+    return _ending
+
+
 def kill_all() -> None:
     """Kill every plugin that this process has launched, all at once. For hosts that are about to end."""
     if _owner != os.getpid():
@@ -108,6 +116,25 @@ def _at_exit() -> None:
     _kill_all_for_good()
     if _signal:  # it has taken the plugin from the main thread, which has ended over that
         os.kill(os.getpid(), _signal)
+
+
+def _hold_signals() -> None:
+    """Let them wait while this thread forks: Python forgets what comes to a child before its hooks run."""
+    _masks.earlier = signal.pthread_sigmask(signal.SIG_BLOCK, _DEADLY)
+
+
+def _take_signals() -> None:
+    signal.pthread_sigmask(signal.SIG_SETMASK, _masks.earlier)
+
+
+def _let_go() -> None:
+    """In a forked child, whose parent has the plugins: end at a signal at once, and meet no lock of a lost thread."""
+    global _lock  # noqa: PLW0603  (there is one process)
+    _lock = threading.Lock()
+    for number in _DEADLY:
+        if signal.getsignal(number) is _die:
+            signal.signal(number, signal.SIG_DFL)
+    _take_signals()
 
 
 def _die(number: int, _frame: FrameType | None) -> None:

@@ -7,6 +7,7 @@ import logging
 import threading
 import time
 
+from . import _live
 from ._child import describe_exit, reported
 from ._errors import PluginError, SupervisorError
 
@@ -200,8 +201,8 @@ class Supervisor:
 
     def _lose(self, plugin: Plugin) -> bool:
         with self._condition:
-            if self._current is not plugin:
-                return False  # it was replaced, or the supervisor stopped
+            if self._current is not plugin or _live.is_ending():
+                return False  # it was replaced, or the supervisor stopped, or all plugins are killed for good
             self._current = None
         if plugin.exited:
             self._reason = f"{plugin!r}: {describe_exit(plugin.exit_code)}"
@@ -216,6 +217,8 @@ class Supervisor:
                 self._switch_to(self._started(start), start, restart=True)
             except Exception as error:  # noqa: BLE001  (`start` is the caller's: whatever it raises may pass)
                 self._reason = _told(error)
+                if _live.is_ending():
+                    return
                 _warn("a plugin cannot be restarted, trying again in %g s: %s", self._pause, self._reason)
             else:
                 return

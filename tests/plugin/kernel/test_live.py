@@ -13,7 +13,7 @@ import pytest
 from doze_sdk.plugin import kernel
 from doze_sdk.plugin.kernel import _live
 from tests.plugin.kernel import echo_plugin
-from tests.plugin.kernel.conftest import PATIENCE, alive
+from tests.plugin.kernel.conftest import ECHO, PATIENCE, alive
 
 Script = Callable[[str], list[str]]
 
@@ -105,6 +105,43 @@ def test_a_host_that_ends_launches_nothing_more(script: Script) -> None:
     )
 
     assert "cannot launch a plugin: this process is about to end" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("ending", "code"),
+    [("", 0), ("os.kill(os.getpid(), signal.SIGTERM); time.sleep(60)", -signal.SIGTERM)],
+    ids=["normal end", "SIGTERM"],
+)
+def test_a_host_that_ends_says_nothing_of_restarting_what_it_kills(script: Script, ending: str, code: int) -> None:
+    """A plugin beside the supervised one that does not stop leaves two seconds to say so."""
+    supervised = (
+        f"handshake = kernel.{echo_plugin.HANDSHAKE!r}\n"
+        f"supervisor = kernel.Supervisor(lambda: kernel.launch({ECHO}, handshake, versions={{1}}))\n"
+    )
+    result = subprocess.run(
+        script(HOST + supervised + "deaf = launch(DEAF)\n" + ending),
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+
+    assert result.returncode == code
+    assert "restart" not in result.stderr
+
+
+def test_a_child_that_a_host_forks_can_be_terminated_as_soon_as_it_exists(script: Script) -> None:
+    fork = (
+        "import multiprocessing\nfork = multiprocessing.get_context('fork')\nlaunch(DEAF)\n"
+        "def terminated():\n"
+        "  process = fork.Process(target=time.sleep, args=(60,))\n"
+        "  process.start(); process.terminate(); process.join(5); code = process.exitcode; process.kill()\n"
+        "  return code == -signal.SIGTERM\n"
+        "print(all(terminated() for _ in range(40)))\n"
+    )
+    result = subprocess.run(script(HOST + fork), capture_output=True, text=True, timeout=PATIENCE, check=True)
+
+    assert result.stdout.splitlines()[-1] == "True"
 
 
 def test_plugins_that_do_not_stop_are_waited_for_together_and_not_one_after_the_other() -> None:
