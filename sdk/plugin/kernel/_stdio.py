@@ -240,4 +240,6 @@ def _enlarge(pipe: int) -> None:
 
 
 def _readable(pipe: int) -> bool:
-    return bool(select.select([pipe], [], [], 0)[0])
+    poll = select.poll()  # `select.select` takes no descriptor above 1023
+    poll.register(pipe, select.POLLIN)
+    return bool(poll.poll(0))

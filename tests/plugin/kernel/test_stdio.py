@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
+from doze_sdk.plugin import kernel
 from doze_sdk.plugin.kernel._codec import STDERR, STDOUT, decode_stdio_data, encode_empty
 from doze_sdk.plugin.kernel._stdio import STREAM, Output
-from tests.plugin.kernel.conftest import PATIENCE, Launch, until
+from tests.plugin.kernel import echo_plugin
+from tests.plugin.kernel.conftest import PATIENCE, Caller, Launch, until
 
 MODES = [{}, {"auto_mtls": True}, {"multiplex": True}, {"auto_mtls": True, "multiplex": True}]
 
@@ -45,6 +49,25 @@ def test_what_is_written_just_before_the_end_still_arrives(start: Launch) -> Non
     call.run("import sys; sys.stdout.write('x' * 100_000 + 'end')")
     call.plugin.kill()
 
+    assert len(heard.stdout) == 100_003
+
+
+def test_a_plugin_with_more_than_a_thousand_descriptors_hands_over_its_output(
+    script: Callable[[str], list[str]],
+) -> None:
+    heard = Heard()
+    command = script(f"""
+import os, resource, sys
+sys.path.insert(0, {str(Path(__file__).parents[3])!r})
+resource.setrlimit(resource.RLIMIT_NOFILE, (2048, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+spent = [os.open(os.devnull, os.O_RDONLY) for _ in range(1100)]  # the pipes get the numbers above
+from tests.plugin.kernel import echo_plugin
+echo_plugin.main()
+""")
+    with kernel.launch(command, echo_plugin.HANDSHAKE, versions={1}, on_stdout=heard.stdout.extend) as plugin:
+        Caller(plugin).run("import sys; sys.stdout.write('x' * 100_000 + 'end')")
+
+    assert plugin.exit_code == 0
     assert len(heard.stdout) == 100_003
 
 
