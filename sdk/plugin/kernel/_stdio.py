@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 
 STREAM = "/plugin.GRPCStdio/StreamStdio"
 
-_CAPACITY = 1 << 20  # bytes kept for a host that does not read
+_CAPACITY = 1 << 20  # bytes of memory for a host that does not read
+_OVERHEAD = 150  # bytes of memory around what was written at once
 _CHUNK = 1 << 15
 _PATIENCE = 5.0  # seconds for a host that reads to take a chunk
 _PIPE_SIZE = 1 << 18  # room for a C library that prints with the interpreter's lock held, when nobody can read
@@ -54,12 +55,12 @@ class Output:
         """Add what was written. Waits for room only while a host reads."""
         with self._condition:
             if not self._stalled:
-                self._stalled = not self._condition.wait_for(lambda: self._has_room(len(data)), _PATIENCE)
+                self._stalled = not self._condition.wait_for(lambda: self._has_room(_cost(data)), _PATIENCE)
             self._items.append(StdioData(channel, data))
-            self._size += len(data)
+            self._size += _cost(data)
             while self._size > self._capacity:
                 oldest = self._items.popleft()
-                self._size -= len(oldest.data)
+                self._size -= _cost(oldest.data)
                 self._dropped[oldest.channel] += len(oldest.data)
             self._condition.notify_all()
 
@@ -114,7 +115,7 @@ class Output:
             if not context.is_active() or not self._items:
                 return None
             item = self._items.popleft()
-            self._size -= len(item.data)
+            self._size -= _cost(item.data)
             self._stalled = False
             self._condition.notify_all()
             if dropped := self._dropped[item.channel]:
@@ -126,6 +127,10 @@ class Output:
     def _wake(self) -> None:
         with self._condition:
             self._condition.notify_all()
+
+
+def _cost(data: bytes) -> int:
+    return len(data) + _OVERHEAD
 
 
 class _StreamStdio:

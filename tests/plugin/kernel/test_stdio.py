@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -138,7 +139,7 @@ def test_a_function_for_output_that_fails_does_not_stop_the_stream(
     call.run("print('two')")
     until(lambda: b"".join(heard) == b"one\ntwo\n", "the second output")
 
-    assert "the function for the output" in caplog.text
+    assert "the function given for the plugin's output failed" in caplog.text
 
 
 def test_the_raw_stdout_is_quiet_after_the_handshake(start: Launch) -> None:
@@ -169,9 +170,25 @@ def test_a_reader_that_leaves_takes_nothing_from_the_next(start: Launch) -> None
 
 
 def test_the_buffer_keeps_the_newest_and_counts_the_rest() -> None:
-    output = Output(capacity=10)
+    output = Output(capacity=400)
     for number in range(5):
         output.put(STDERR, b"abc%d" % number)
 
     assert [item.data for item in output._items] == [b"abc3", b"abc4"]
     assert output._dropped == {STDOUT: 0, STDERR: 12}
+
+
+def test_many_small_writes_to_nobody_take_no_more_memory_than_a_few_large_ones() -> None:
+    small, large = Output(), Output()
+    tracemalloc.start()
+    try:
+        for _ in range(100_000):
+            small.put(STDOUT, bytes(2))
+        after_small, _peak = tracemalloc.get_traced_memory()
+        for _ in range(1000):
+            large.put(STDOUT, bytes(1 << 15))
+        after_large, _peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert after_small < 2 * (after_large - after_small)
