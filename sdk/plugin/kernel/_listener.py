@@ -28,6 +28,7 @@ UNIX_PATH_LIMIT = 103 if sys.platform == "darwin" else 107
 """Bytes of a unix socket's path, its terminating zero excluded: `sun_path` has 104 on macOS and 108 on Linux."""
 
 _RANDOM = 6  # bytes in the name of a folder
+_SEPARATORS = frozenset(",|\n")
 _LONGEST_SOCKET = len("/plugin4294967295")  # as Go's CreateTemp makes it; ours are of the same length
 
 _PLAIN = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~/")  # RFC 3986, 2.3
@@ -226,12 +227,13 @@ def remove_hosts_folder(path: str) -> None:
 def private_folder(prefix: str, parent: str = "") -> str:
     """Make a folder that only this user can enter, in `parent` if nobody else can replace it there.
 
-    `os.mkdir` with a random name is what `tempfile.mkdtemp` does, without its import. A temporary folder whose name is
-    no UTF-8, or leaves no room for a socket's, is passed over for ``/tmp``.
+    `os.mkdir` with a random name is what `tempfile.mkdtemp` does, without its import. A temporary folder whose name
+    leaves no room for a socket's, is no UTF-8, or has what separates addresses (a comma in gRPC, a bar or the end of
+    the line in a handshake) is passed over for ``/tmp``.
     """
     base = parent if parent and _is_ours(parent) else temporary_folder()
     rest = len(f"/{prefix}") + 2 * _RANDOM + _LONGEST_SOCKET
-    if not _is_text(base) or len(os.fsencode(base)) + rest > UNIX_PATH_LIMIT:
+    if not _is_text(base) or _SEPARATORS & set(base) or len(os.fsencode(base)) + rest > UNIX_PATH_LIMIT:
         base = "/tmp"  # noqa: S108  (the folder made inside is private)
     path = f"{base}/{prefix}{os.urandom(_RANDOM).hex()}"
     try:

@@ -10,7 +10,7 @@ from typing import Protocol
 
 import grpc
 
-from ._errors import BrokerError
+from ._errors import BrokerError, TransportError
 from ._server import CHANNEL_OPTIONS
 
 TYPE_CHECKING = False
@@ -90,6 +90,11 @@ class DirectWiring:
         return Listening(self._listeners, self._listeners.bind(group.bind), route=None, backend=None)
 
     def dial(self, address: Address, options: Options) -> grpc.Channel:
+        if "," in address.address:
+            raise TransportError(
+                f"cannot connect to {address.network} address {address.address!r}: gRPC takes the comma for the end of "
+                "an address; let the other side use a folder (TMPDIR) without one in its name"
+            )
         return grpc.insecure_channel(address.target, options=(*CHANNEL_OPTIONS, *options))
 
     def dial_multiplexed(self, knock: Callable[[], None] | None, options: Options) -> grpc.Channel:

@@ -126,6 +126,26 @@ def test_a_folder_may_have_any_name_whatever_it_means_in_a_uri(
     (short_dir / name).rmdir()
 
 
+@pytest.mark.parametrize(
+    "mode", [{}, {"auto_mtls": True}, {"multiplex": True}], ids=["plain", "auto_mtls", "multiplex"]
+)
+@pytest.mark.parametrize("name", ["a,b", "a|b", "a\nb"])
+def test_a_temporary_folder_whose_name_separates_addresses_is_passed_over(
+    start: Launch, short_dir: Path, monkeypatch: pytest.MonkeyPatch, name: str, mode: dict[str, bool]
+) -> None:
+    (short_dir / name).mkdir()
+    monkeypatch.setenv("TMPDIR", str(short_dir / name))
+
+    assert there_and_back(start(**mode)) == (b"back:x", "back:y")
+    (short_dir / name).rmdir()
+
+
+def test_an_address_that_grpc_would_split_is_refused(script: Callable[[str], list[str]], short_dir: Path) -> None:
+    command = script(f"import time\nprint('1|1|unix|{short_dir}/a,b|grpc|', flush=True)\ntime.sleep(60)")
+    with pytest.raises(kernel.TransportError, match="gRPC takes the comma for the end of an address"):
+        kernel.launch(command, echo_plugin.HANDSHAKE, versions={1})
+
+
 def test_a_folder_may_begin_with_two_slashes(start: Launch, short_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TMPDIR", f"/{short_dir}")
     call = start()
