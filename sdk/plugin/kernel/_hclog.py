@@ -263,7 +263,7 @@ class LogLineParser:
 
     def parse(self, line: bytes) -> logging.LogRecord:
         """Return the record that `line`, without its newline, stands for."""
-        if line.startswith(b"{") and (values := _decoded(line)) is not None:
+        if line.lstrip().startswith(b"{") and (values := _decoded(line)) is not None:
             return self._structured(values)
         if line.startswith(_PANICS):
             self._panicking = True
@@ -278,7 +278,7 @@ class LogLineParser:
     def _structured(self, values: dict[str, Json]) -> logging.LogRecord:
         module = values.pop("@module", None)
         name = f"{self._name}.{module}" if isinstance(module, str) and module else self._name
-        level = _READ_LEVELS[_text(values.pop("@level")).lower()]
+        level = _READ_LEVELS[_text(values.pop("@level")).strip().lower()]
         record = _record(name, level, _text(values.pop("@message", "")), values)
         _set_time(record, _text(values.pop("@timestamp", "")))
         path, _, number = _text(values.pop("@caller", "")).rpartition(":")
@@ -442,13 +442,24 @@ def _decoded(line: bytes) -> dict[str, Json] | None:
     import json
 
     try:
-        values = json.loads(line)
+        values = json.loads(_with_whole_pairs(line.decode("utf-8", "replace")))
     except (ValueError, RecursionError):
         return None
     if not isinstance(values, dict):
         return None
     level = values.get("@level")
-    return values if isinstance(level, str) and level.lower() in _READ_LEVELS else None
+    return values if isinstance(level, str) and level.strip().lower() in _READ_LEVELS else None
+
+
+def _with_whole_pairs(text: str) -> str:
+    """Replace the escapes of half a surrogate pair, as Go does: no file or terminal could take such a character."""
+    if "\\ud" not in text.lower():
+        return text
+    import re
+
+    high, low = r"u[dD][89abAB][0-9a-fA-F]{2}", r"u[dD][c-fC-F][0-9a-fA-F]{2}"
+    escape = re.compile(rf"\\(?:{high}\\{low}|(?P<half>{high}|{low})|.)", re.DOTALL)
+    return escape.sub(lambda found: r"\ufffd" if found["half"] else found[0], text)
 
 
 def _record(name: str, level: int, message: str, fields: dict[str, Json]) -> logging.LogRecord:

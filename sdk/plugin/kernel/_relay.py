@@ -269,7 +269,7 @@ def _resolve(network: str, address: str) -> tuple[int, _Place]:
             f"resolving the peer's address {_shown(address)}: expected network 'unix' or 'tcp', got {_shown(network)}"
         )
     host, colon, port = address.rpartition(":")
-    if not colon or not port.isdecimal() or len(port) > _LONGEST_PORT or int(port) > _LAST_PORT:
+    if not colon or not (port.isascii() and port.isdecimal()) or len(port) > _LONGEST_PORT or int(port) > _LAST_PORT:
         raise TransportError(
             f"resolving the peer's address {_shown(address)}: expected host:port, with a port up to {_LAST_PORT}"
         )

@@ -469,6 +469,29 @@ def test_each_line_has_a_level(line: bytes, level: int, message: str) -> None:
     assert (read.levelno, read.getMessage()) == (level, message)
 
 
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        (rb"a\ud800b", "a\ufffdb"),
+        (rb"a\udc00\ud800", "a\ufffd\ufffd"),
+        (rb"\ud83d\ude00", "\U0001f600"),
+        (rb"\\ud800", r"\ud800"),
+        (b"a\xed\xa0\x80b", "a\ufffd\ufffd\ufffdb"),
+    ],
+)
+def test_half_a_surrogate_pair_is_replaced_so_that_any_file_takes_the_record(written: bytes, read: str) -> None:
+    record = kernel.parse_log_line(b'{"@level":"info","@message":"' + written + b'","key":"' + written + b'"}')
+
+    assert (record.levelname, record.getMessage(), record.fields) == ("INFO", read, {"key": read})
+    record.getMessage().encode()
+
+
+def test_blanks_around_a_record_and_its_level_do_not_matter() -> None:
+    record = kernel.parse_log_line(b' \t{"@level":" Warn ","@message":"hello"}')
+
+    assert (record.levelno, record.getMessage()) == (logging.WARNING, "hello")
+
+
 def test_after_a_go_panic_untagged_lines_are_errors() -> None:
     parser = kernel.LogLineParser("kv")
     lines = [b"before", b"panic: no such key", b"goroutine 1 [running]:", b"[INFO] tagged"]
