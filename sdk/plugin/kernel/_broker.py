@@ -415,8 +415,7 @@ class _StartStream:
         self._broker = broker
 
     def __call__(self, infos: Iterable[ConnInfo], context: grpc.ServicerContext) -> Iterator[ConnInfo]:
-        if not context.add_callback(self._broker.wake):
-            return iter(())
+        context.add_callback(self._broker.wake)  # not if the host has left already; `infos` ends at once then
         self._broker._start_receiving(infos, again=True)  # noqa: SLF001  (the same thing on the other side of gRPC)
         return self._broker.outgoing(context.is_active)
 
