@@ -441,7 +441,7 @@ def test_a_forked_child_has_no_connection_to_what_the_host_offered_in_another_fo
         offers = [("unix", str(tmp_path / "offered")), ("tcp", "nowhere"), ("tcp", "localhost:port")]
         code = "import sys; from doze_sdk.plugin.kernel._codec import ConnInfo\nsys.kept = []\n"
         code += f"for number, offer in enumerate({offers}):\n  broker._take(ConnInfo(number, *offer))\n"
-        code += "  sys.kept.append(broker.dial(number)); sys.kept[-1].subscribe(print, try_to_connect=True)\n"
+        code += "  sys.kept.append(broker.dial(number))\nsys.kept[0].subscribe(print, try_to_connect=True)"
         call.run(code)
         accepted, _ = listener.accept()
         with accepted:
