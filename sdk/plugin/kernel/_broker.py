@@ -130,6 +130,7 @@ class Broker:
         except BaseException:
             with self._condition:
                 del self._accepted[service_id]
+                self._condition.notify_all()
             raise
         with self._condition:
             closed = self._closed
@@ -175,6 +176,11 @@ class Broker:
             self._condition.notify_all()
         for server in accepted:
             server.stop()
+
+    def settle(self, timeout: float) -> None:
+        """After `close`, wait until no thread is accepting any more: its socket would outlive the folder's removal."""
+        with self._condition:
+            self._condition.wait_for(lambda: not self._accepted, timeout)
 
     def addresses(self) -> list[Address]:
         """Where brokered connections of this side begin or end; takes no lock."""
@@ -386,6 +392,7 @@ class Broker:
         with self._condition:
             if self._accepted.get(accepted.service_id) is accepted:  # not a later one of that number
                 del self._accepted[accepted.service_id]
+                self._condition.notify_all()
 
     @staticmethod
     def _translated(info: ConnInfo, translate: Callable[[Address], Address] | None) -> ConnInfo:

@@ -32,6 +32,7 @@ PATIENCE: Final = 2.0
 
 _OLD_PATIENCE = 0.25  # the same for a plugin that cannot be asked, as in go-plugin before 2018
 _LAST_OUTPUT = 0.25  # seconds for the caller's functions to take what the plugin has written last
+_ACCEPTS = 1.0  # seconds for a thread that is accepting a brokered connection to find that it cannot
 _REAPED = 5.0  # seconds in which the kernel must have ended a process that got SIGKILL
 
 
@@ -207,6 +208,7 @@ class Plugin:
             if not self._process.stop(patience):
                 self._log(logging.ERROR, "plugin %s cannot be killed: it is still there")
         finally:
+            self.broker.settle(_ACCEPTS)
             self._release()
 
     def _log(self, level: int, message: str) -> None:

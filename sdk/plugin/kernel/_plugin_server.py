@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     Registration = Callable[[grpc.Server, Broker], object]
 
 
+_ACCEPTS = 0.2  # seconds for a handler that is accepting a brokered connection to find that it cannot
+
+
 class Settings(NamedTuple):
     """What an author may choose about the server."""
 
@@ -105,6 +108,8 @@ class PluginServer:
             self._group.stop(grace)
         if self._relay is not None:
             self._relay.close()
+        if self.broker is not None:
+            self.broker.settle(_ACCEPTS)
         self.remove_sockets()
 
     def remove_sockets(self) -> None:

@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import subprocess
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -204,6 +205,38 @@ def test_a_broker_that_is_closed_while_it_accepts_says_so_and_stops_what_it_star
 
     with pytest.raises(kernel.BrokerError, match="closed"):
         plugin.broker.accept(7, lambda server: None)
+
+
+def test_the_folder_stays_until_nobody_makes_a_socket_in_it(start: Launch, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The fixture that looks for leftovers judges, whichever comes first."""
+    plugin = start().plugin
+    folder = hosts_folder(plugin)
+    opening, going_on = threading.Event(), threading.Event()
+    really_open = plugin.broker._wiring.open
+
+    def slow_open(group: object) -> object:
+        opening.set()
+        going_on.wait(PATIENCE)
+        assert folder.exists()
+        return really_open(group)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(plugin.broker._wiring, "open", slow_open)
+    refused: list[str] = []
+
+    def accept() -> None:
+        try:
+            plugin.broker.accept(7, lambda server: None)
+        except kernel.BrokerError as error:
+            refused.append(str(error))
+
+    accepting = threading.Thread(target=accept)
+    accepting.start()
+    assert opening.wait(PATIENCE)
+    threading.Timer(0.5, going_on.set).start()
+    plugin.kill()
+    accepting.join()
+
+    assert refused == ["cannot accept connection 7: the plugin's connection is closed"]
 
 
 def test_a_broker_whose_folder_has_gone_with_the_plugin_says_that_it_is_closed(start: Launch) -> None:
