@@ -9,6 +9,8 @@ import time
 from ._contract import HANDSHAKE, PROTOCOL_VERSION
 from .kernel import ProcessRunner
 
+_LONGEST_CALL = 86400.0  # seconds; gRPC takes a deadline that is too far away for one that has passed
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import logging
@@ -69,7 +71,7 @@ def launch(
     from ._remote import RemoteDriver, RemoteError
 
     try:
-        patience = max(1.0, deadline - time.monotonic())
+        patience = min(max(1.0, deadline - time.monotonic()), _LONGEST_CALL)
         return RemoteDriver(plugin, command, env=env, inherit_env=inherit_env, cwd=cwd, timeout=patience)
     except RemoteError as error:
         plugin.kill()

@@ -282,6 +282,12 @@ def test_a_plugin_that_never_names_its_engine_is_given_up_and_ended(
     assert list(short_dir.iterdir()) == []
 
 
+def test_a_plugin_may_have_all_the_time_in_the_world(short_dir: Path) -> None:
+    env = {"DOZE_HOME": str(short_dir)}
+    with launch(module("everything"), cwd=ROOT, env=env, start_timeout=float("inf")) as driver:
+        assert driver.type == "everything"
+
+
 def test_a_call_after_the_plugin_was_closed_says_so(short_dir: Path) -> None:
     with launch(module("everything"), cwd=ROOT, env={"DOZE_HOME": str(short_dir)}) as driver:
         pass

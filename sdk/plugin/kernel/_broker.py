@@ -10,6 +10,7 @@ import collections
 import itertools
 import threading
 import time
+import weakref
 
 import grpc
 
@@ -19,7 +20,6 @@ from ._errors import BrokerError, PluginError
 from ._listener import Address
 from ._server import ServerGroup, serving
 from ._threads import STREAM_THREADS
-from ._wiring import OwningChannel
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ class Broker:
         self._infos: dict[int, tuple[ConnInfo, float]] = {}
         self._knocks: dict[int, float] = {}
         self._accepted: dict[int, Accepted | None] = {}  # None: it is being opened
-        self._dialled: dict[object, Address] = {}  # of the channels that are not closed
+        self._dialled: weakref.WeakKeyDictionary[grpc.Channel, Address] = weakref.WeakKeyDictionary()
         self._streams = 0
         self._gone = False  # a plugin: its host opens the stream once
         self._closed = False
@@ -360,21 +360,17 @@ class Broker:
             raise BrokerError(f"cannot dial connection {service_id}: the other side refused: {reason}")
 
     def _remembered(self, address: Address, options: Sequence[tuple[str, object]]) -> grpc.Channel:
-        key = object()
-        self._dialled[key] = address
-        try:
-            channel = self._wiring.dial(address, options)
-        except BaseException:
-            del self._dialled[key]
-            raise
-        return OwningChannel(channel, lambda: self._dialled.pop(key, None))
+        channel = self._wiring.dial(address, options)  # which connects when it is used
+        self._dialled[channel] = address
+        return channel
 
     def _opened(self, group: ServerGroup, service_id: int) -> Opened:
         try:
             return self._wiring.open(group)
-        except PluginError:
+        except BaseException as error:
             group.stop(None)
-            self._check_open(f"accept connection {service_id}")  # the folder for its socket goes with the plugin
+            if isinstance(error, PluginError):
+                self._check_open(f"accept connection {service_id}")  # the folder for its socket goes with the plugin
             raise
 
     def _check_open(self, action: str) -> None:

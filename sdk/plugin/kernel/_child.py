@@ -67,7 +67,13 @@ class Child:
                 os.set_blocking(descriptor, False)
             self._poll.register(descriptor, select.POLLIN)
         self._poll.register(self._wake_reader, 0)
-        self._waiting.start()
+        try:
+            self._waiting.start()
+        except RuntimeError as error:
+            self.runner.kill()
+            self._wait()
+            self.stop(0.0)
+            raise PluginError(f"cannot start plugin {self.runner.name!r}: {error}; end other threads first") from error
 
     def first_line(self, timeout: float) -> bytes:
         """Return the first line on stdout.
@@ -107,7 +113,7 @@ class Child:
             self._let_go()
         elif self._reading is not threading.current_thread():
             self._reading.join(2 * _PIPES_STAY_OPEN)
-        if ended:
+        if ended and self._waiting.ident is not None:
             self._waiting.join(1.0)
         return ended
 

@@ -64,7 +64,7 @@ class ForkedChildren:
         try:
             self._drop_all()
         finally:
-            self._signals.give_back()  # at last: the handler of an interrupt raises
+            self._signals.give_back()
 
     def _drop_all(self) -> None:
         self._drop(self._streams.stdout)

@@ -120,7 +120,8 @@ class HclogHandler(logging.Handler):
         self._process = os.getpid()
         self._lines: collections.deque[bytes] = collections.deque()
         self._rest = b""  # of the line that was begun
-        self._given = self._taken = 0  # bytes
+        self._given = self._taken = 0  # bytes; taken are those that were dropped too
+        self._written = 0
         self._dropped = 0  # lines
         self._writing = self._draining = self._stalled = False
 
@@ -135,6 +136,7 @@ class HclogHandler(logging.Handler):
                 size = os.write(self._descriptor, self._rest[: select.PIPE_BUF])
                 self._rest = self._rest[size:]
                 self._taken += size
+                self._written += size
                 self._stalled = False
         except BlockingIOError:
             pass  # another process has taken the room
@@ -161,9 +163,9 @@ class HclogHandler(logging.Handler):
         """Give a host that reads the time to take what was logged up to now."""
         if self._writing or not self._is_drained() or self._stalled:
             return
-        before, end = self._taken, self._given
-        if not self._condition.wait_for(lambda: self._taken >= end, self._patience):
-            self._stalled = self._taken == before
+        before, end = self._written, self._given
+        if not self._condition.wait_for(lambda: self._taken >= end, self._patience) and self._written == before:
+            self._stalled = True
 
     def _drop(self) -> None:
         while self._given - self._taken > _CAPACITY and len(self._lines) > 1:

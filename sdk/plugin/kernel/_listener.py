@@ -104,13 +104,15 @@ class SocketFolder:
         import socket
 
         path = self._new_path()
-        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        listener = None
         try:
+            listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
             listener.bind(path)
             self._admit(path)
             listener.listen(128)
         except OSError as error:
-            listener.close()
+            if listener is not None:
+                listener.close()
             raise ServeError(f"cannot listen on {path!r}: {_reason(error, self.path)}") from error
         return listener, Address("unix", path)
 

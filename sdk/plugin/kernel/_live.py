@@ -119,12 +119,18 @@ def _at_exit() -> None:
 
 
 def _hold_signals() -> None:
-    """Let them wait while this thread forks: Python forgets what comes to a child before its hooks run."""
-    _masks.earlier = signal.pthread_sigmask(signal.SIG_BLOCK, _DEADLY)
+    """Let them wait while this thread forks: Python forgets what comes to a child before its hooks run.
+
+    Not those that the program handles itself: they would be taken within a hook, where Python swallows what is raised.
+    """
+    ours = [number for number in _DEADLY if signal.getsignal(number) is _die]
+    _masks.earlier = signal.pthread_sigmask(signal.SIG_BLOCK, ours)
 
 
 def _take_signals() -> None:
-    signal.pthread_sigmask(signal.SIG_SETMASK, _masks.earlier)
+    earlier = getattr(_masks, "earlier", None)  # this may be the first hook that runs: another thread has just added it
+    if earlier is not None:
+        signal.pthread_sigmask(signal.SIG_SETMASK, earlier)
 
 
 def _let_go() -> None:

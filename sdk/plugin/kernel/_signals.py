@@ -33,12 +33,18 @@ class Signals:
             self._handlers[number] = handler, signal.signal(number, handler)
 
     def hold(self) -> None:
-        """Let signals wait while this thread forks: Python forgets what comes to a child before its hooks run."""
-        self._masks.earlier = signal.pthread_sigmask(signal.SIG_BLOCK, self._handlers)
+        """Let signals wait while this thread forks: Python forgets what comes to a child before its hooks run.
+
+        Not those for which the author has a handler: it would run within a hook, where Python swallows what it raises.
+        """
+        ours = [number for number, (handler, _) in self._handlers.items() if signal.getsignal(number) is handler]
+        self._masks.earlier = signal.pthread_sigmask(signal.SIG_BLOCK, ours)
 
     def release(self) -> None:
         """Take the signals that wait."""
-        signal.pthread_sigmask(signal.SIG_SETMASK, self._masks.earlier)
+        earlier = getattr(self._masks, "earlier", None)  # None: the hooks were added while this thread forked
+        if earlier is not None:
+            signal.pthread_sigmask(signal.SIG_SETMASK, earlier)
 
     def give_back(self) -> None:
         """In a forked child, let signals do what they did before us, and take those that wait.
@@ -47,7 +53,10 @@ class Signals:
         """
         if self._allowed:
             signal.set_wakeup_fd(-1)
+        waiting = signal.sigpending()
         for number, (handler, earlier) in self._handlers.items():
             if signal.getsignal(number) is handler:
-                signal.signal(number, signal.SIG_DFL if earlier is None else earlier)  # None: not set by Python
+                lost = number in waiting and earlier is signal.default_int_handler  # it raises, and this is a hook
+                # None: not set by Python
+                signal.signal(number, signal.SIG_DFL if earlier is None or lost else earlier)
         self.release()

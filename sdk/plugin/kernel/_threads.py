@@ -128,8 +128,10 @@ class StreamThreads(ThreadPoolExecutor):
         )
         try:
             thread.start()
-        except RuntimeError:  # the system has none left: take turns with the author's calls
-            return _OPEN[0].submit(fn, *args, **kwargs)
+        except RuntimeError as error:  # the system has none left: take turns with the author's calls
+            if _OPEN:
+                return _OPEN[0].submit(fn, *args, **kwargs)
+            future.set_exception(error)  # every server has stopped
         return future
 
 

@@ -221,15 +221,14 @@ def _leaf(peer: bytes) -> list[tuple[list[str], str, str]]:
 
     try:
         certificate = x509.load_der_x509_certificate(peer)
-        extensions = certificate.extensions
-    except ValueError:
+        names = [
+            name
+            for extension in certificate.extensions
+            if isinstance(extension.value, x509.SubjectAlternativeName)
+            for name in extension.value.get_values_for_type(x509.DNSName)
+        ]
+    except (ValueError, x509.DuplicateExtension, x509.InvalidVersion, x509.UnsupportedGeneralNameType):
         return []  # there are several, or it is malformed: the handshake judges it
-    names = [
-        name
-        for extension in extensions
-        if isinstance(extension.value, x509.SubjectAlternativeName)
-        for name in extension.value.get_values_for_type(x509.DNSName)
-    ]
     return [(names, _written(certificate.not_valid_before_utc), _written(certificate.not_valid_after_utc))]
 
 

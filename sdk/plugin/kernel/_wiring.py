@@ -196,7 +196,7 @@ def gateway_channel(gateway: Gateway, options: Options) -> grpc.Channel:
 class OwningChannel(grpc.Channel):
     """A channel with something beside it that has to be closed too."""
 
-    def __init__(self, channel: grpc.Channel, on_close: Callable[[], object]) -> None:
+    def __init__(self, channel: grpc.Channel, on_close: Callable[[], None]) -> None:
         self._channel = channel
         self._on_close = on_close
 

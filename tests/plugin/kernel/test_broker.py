@@ -214,6 +214,15 @@ def test_a_number_whose_address_cannot_be_translated_is_free_again(
     assert call.run(DIAL.format(7, "y")) == "back:y"
 
 
+def test_a_server_that_cannot_be_made_leaves_no_thread(start: Launch) -> None:
+    broker = start().plugin.broker
+    before = threading.active_count()
+    with pytest.raises(ValueError, match="unpack"):
+        broker.accept(7, echo_plugin.serve_back, options=[("no pair",)])  # type: ignore[list-item]
+
+    until(lambda: threading.active_count() == before, "the end of its thread")
+
+
 def test_a_closed_broker_accepts_nothing() -> None:
     with kernel.launch(ECHO, echo_plugin.HANDSHAKE, versions={1}) as plugin:
         pass

@@ -144,6 +144,23 @@ def test_a_child_that_a_host_forks_can_be_terminated_as_soon_as_it_exists(script
     assert result.stdout.splitlines()[-1] == "True"
 
 
+def test_a_signal_that_the_host_handles_itself_does_not_wait_for_a_fork(script: Script) -> None:
+    """Its handler would run within a hook of the fork, where Python swallows what it raises."""
+    fork = (
+        "held = []\n"
+        "def look(): held.append(signal.SIGTERM in signal.pthread_sigmask(signal.SIG_BLOCK, []))\n"
+        "os.register_at_fork(before=look)\n"  # before ours, so it runs after it
+        "launch(DEAF)\n"
+        "os.fork() or os._exit(0)\n"
+        "signal.signal(signal.SIGTERM, lambda *_: sys.exit(7))\n"
+        "os.fork() or os._exit(0)\n"
+        "print(held)\n"
+    )
+    result = subprocess.run(script(HOST + fork), capture_output=True, text=True, timeout=PATIENCE, check=True)
+
+    assert result.stdout.splitlines()[-1] == "[True, False]"
+
+
 def test_plugins_that_do_not_stop_are_waited_for_together_and_not_one_after_the_other() -> None:
     plugins = [kernel.launch(DEAF, echo_plugin.HANDSHAKE, versions={1}) for _ in range(8)]
     started = time.monotonic()

@@ -496,6 +496,28 @@ def test_an_interrupt_is_not_ignored_by_what_the_plugin_forks(start: Launch) -> 
     assert start().run(code) == "1"
 
 
+FORK_AND_INTERRUPT = """
+import os, signal, time
+from doze_sdk.plugin.kernel._signals import Signals
+
+signals = Signals()
+signals.handle(signal.SIGINT, lambda *_: None)
+os.register_at_fork(after_in_child=lambda: os.kill(os.getpid(), signal.SIGINT))
+os.register_at_fork(before=signals.hold, after_in_parent=signals.release, after_in_child=signals.give_back)
+child = os.fork()
+if child == 0:
+    time.sleep(10)
+    os._exit(0)
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+def test_an_interrupt_that_comes_while_a_child_is_forked_ends_it(script: Callable[[str], list[str]]) -> None:
+    result = subprocess.run(script(FORK_AND_INTERRUPT), capture_output=True, text=True, timeout=PATIENCE, check=True)
+
+    assert (result.stdout, result.stderr) == ("-2\n", "")
+
+
 def test_a_daemonic_forked_child_does_not_keep_the_plugin_alive(start: Launch) -> None:
     call = start()
     code = "import multiprocessing as mp, sys, time\nsys.kept = mp.get_context('fork').Process(target=time.sleep, "

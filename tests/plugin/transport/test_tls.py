@@ -179,6 +179,23 @@ def test_whatever_byte_of_a_certificate_is_wrong_the_error_is_ours(identity: tls
         tls.contexts(identity, bytes(wrong))
 
 
+@pytest.mark.parametrize(
+    ("part", "becomes"),
+    [
+        (rb"\xa0\x03\x02\x01\x02", b"\xa0\x03\x02\x01\x07"),  # the version
+        (rb"\x06\x03\x55\x1d\x13", b"\x06\x03\x55\x1d\x11"),  # an extension's kind: there are two of one then
+        (rb"\x82\x09localhost", b"\xa3\x09localhost"),  # the name's kind
+    ],
+)
+def test_a_malformed_certificate_that_is_no_ca_raises_nothing_but_our_error(
+    identity: tls.Identity, part: bytes, becomes: bytes
+) -> None:
+    wrong, count = re.subn(part, becomes, certificate(ca=False).der)
+    assert count == 1
+    with contextlib.suppress(CertificateError):
+        tls.contexts(identity, wrong)
+
+
 @pytest.mark.parametrize("ca", [True, False])
 def test_a_certificate_for_another_name_is_refused_with_both_names(identity: tls.Identity, ca: bool) -> None:
     with pytest.raises(CertificateError, match=r"expected one for 'localhost'.*got one for 'example.org'"):
