@@ -167,7 +167,7 @@ def test_a_server_that_could_not_be_opened_frees_its_number(start: Launch) -> No
 def test_a_dead_plugin_wakes_whoever_waits(start: Launch, mode: dict[str, bool]) -> None:
     plugin = start(**mode).plugin
     threading.Timer(0.2, plugin.kill).start()
-    with pytest.raises(kernel.BrokerError, match="the plugin's connection is closed|the plugin has left"):
+    with pytest.raises(kernel.BrokerError, match=r"the plugin's connection is closed|the plugin has left"):
         plugin.broker.dial(99, timeout=PATIENCE)
     plugin.kill()
 
